@@ -1,0 +1,120 @@
+# Vigil. `make help` lists what can be done.
+#
+# One static library (libvigil.a) holds every room; a program is a file named <program>_main.cpp; a
+# unit test is a file tests/unit/<room>/<module>_test.cpp and becomes a program of its own. New files
+# are found by themselves.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SAN     ?=
+SEEDS   ?= 10000
+CXX     ?= g++
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+CLANG   ?= clang
+CLANGXX ?= clang++
+
+ifneq ($(SAN),)
+override BUILD := $(BUILD)/san
+SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+endif
+
+PKGS     := liburing libnl-3.0 libnl-route-3.0 libbpf libsodium
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
+PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+WARN     := -Wall -Wextra -Wconversion -Wshadow -Werror
+OPT      ?= -O2 -g
+CXXFLAGS_ALL = -std=c++23 $(OPT) $(WARN) $(SANFLAGS) -fno-strict-aliasing -pthread -I. $(PKG_CFLAGS) $(CXXFLAGS)
+LDLIBS_ALL   = $(PKG_LIBS) -lelf -lz -pthread
+
+ROOMS     := runtime drivers netif disk lockd tools
+ALL_SRCS  := $(shell find $(ROOMS) -name '*.cpp' 2>/dev/null | sort)
+MAIN_SRCS := $(filter %_main.cpp,$(ALL_SRCS))
+LIB_SRCS  := $(filter-out %_main.cpp,$(ALL_SRCS))
+LIB_OBJS  := $(LIB_SRCS:%.cpp=$(BUILD)/%.o) $(BUILD)/netif/gate_object.o
+PROGRAMS  := $(foreach m,$(MAIN_SRCS),$(BUILD)/bin/$(patsubst %_main.cpp,%,$(notdir $(m))))
+
+UNIT_SRCS := $(shell find tests/unit -name '*_test.cpp' 2>/dev/null | sort)
+UNIT_BINS := $(UNIT_SRCS:%.cpp=$(BUILD)/%)
+
+# The simulator compiles the very cores of the daemon, with the seeded bugs' switches in.
+SIM_CORE_SRCS := $(filter runtime/base/% runtime/core/%,$(LIB_SRCS))
+SIM_SRCS  := $(shell find tests/sim -name '*.cpp' 2>/dev/null | sort)
+SIM_OBJS  := $(SIM_CORE_SRCS:%.cpp=$(BUILD)/sim/%.o) $(SIM_SRCS:%.cpp=$(BUILD)/sim/%.o)
+
+FUZZ_SRCS := $(shell find tests/fuzz -name '*_fuzz.cpp' 2>/dev/null | sort)
+FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.cpp=$(BUILD)/fuzz/%)
+FUZZ_LIB_SRCS := $(filter runtime/base/% runtime/core/% runtime/wire/% runtime/config/%,$(LIB_SRCS)) \
+                 $(filter %serial_framing.cpp,$(LIB_SRCS))
+FUZZ_LIB_OBJS := $(FUZZ_LIB_SRCS:%.cpp=$(BUILD)/fuzz/%.o)
+
+.DEFAULT_GOAL := all
+.PHONY: all programs
+all: deps-present programs compile_commands.json ## build every program
+
+programs: $(PROGRAMS)
+
+# ---- compiling -------------------------------------------------------------------------------------
+
+$(BUILD)/%.o: %.cpp
+	@mkdir -p $(@D)
+	@echo "  CXX  $<"
+	@$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(BUILD)/sim/%.o: %.cpp
+	@mkdir -p $(@D)
+	@echo "  SIM  $<"
+	@$(CXX) $(CXXFLAGS_ALL) -O2 -DVIGIL_SEEDED_BUGS=1 -MMD -MP -c $< -o $@
+
+$(BUILD)/libvigil.a: $(LIB_OBJS)
+	@echo "  AR   $@"
+	@rm -f $@ && ar rcs $@ $^
+
+define program_rule
+$(BUILD)/bin/$(patsubst %_main.cpp,%,$(notdir $(1))): $(1:%.cpp=$(BUILD)/%.o) $(BUILD)/libvigil.a
+	@mkdir -p $$(@D)
+	@echo "  LD   $$@"
+	@$(CXX) $(OPT) $(SANFLAGS) -o $$@ $$^ $$(LDLIBS_ALL)
+endef
+$(foreach m,$(MAIN_SRCS),$(eval $(call program_rule,$(m))))
+
+# The lease gate: compiled for the kernel's BPF machine, carried inside the daemon.
+$(BUILD)/netif/gate.bpf.o: netif/bpf/gate.bpf.c
+	@mkdir -p $(@D)
+	@echo "  BPF  $<"
+	@$(CLANG) -O2 -g -Wall -Werror -target bpf -I. -isystem /usr/include/$(shell $(CXX) -dumpmachine) -c $< -o $@
+
+$(BUILD)/netif/gate_object.o: $(BUILD)/netif/gate.bpf.o
+	@printf '.section .rodata\n.balign 16\n.global vigil_gate_object\nvigil_gate_object:\n.incbin "%s"\n.global vigil_gate_object_end\nvigil_gate_object_end:\n.byte 0\n.section .note.GNU-stack,"",@progbits\n' $< > $(BUILD)/netif/gate_object.S
+	@$(CXX) -c $(BUILD)/netif/gate_object.S -o $@
+
+# ---- tests -----------------------------------------------------------------------------------------
+
+$(UNIT_BINS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libvigil.a
+	@echo "  LD   $@"
+	@$(CXX) $(OPT) $(SANFLAGS) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+
+$(BUILD)/bin/vigil-sim: $(SIM_OBJS)
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	@$(CXX) $(OPT) $(SANFLAGS) -o $@ $^ -pthread
+
+$(BUILD)/fuzz/%.o: %.cpp
+	@mkdir -p $(@D)
+	@echo "  FUZZ $<"
+	@$(CLANGXX) -std=c++2b -O1 -g -Wall -Wextra -I. $(PKG_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c $< -o $@
+
+$(FUZZ_BINS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(FUZZ_LIB_OBJS)
+	@$(CLANGXX) -fsanitize=fuzzer,address,undefined -o $@ $^ -lsodium
+
+.PHONY: unit sim-program fuzz-programs
+unit: $(UNIT_BINS)
+sim-program: $(BUILD)/bin/vigil-sim
+fuzz-programs: $(FUZZ_BINS)
+
+include tools/make/targets.mk
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,165 @@
+// What nodes say to each other, typed. wire/ turns it into bytes and back; the cores see only this.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <variant>
+
+#include "runtime/base/ids.hpp"
+#include "runtime/base/journal.hpp"
+#include "runtime/base/record.hpp"
+#include "runtime/base/time.hpp"
+
+namespace vigil {
+
+// ---- Heartbeats: one frame each, unreliable ------------------------------------------------------
+
+// Broadcast by every node on every link at that link's interval. It is also the lease renewal.
+struct Heartbeat {
+  LinkIndex link = 0;              // the sender's link it leaves by
+  std::uint32_t link_sequence = 0; // counts frames on that link: loss and reordering show
+  std::int64_t sent_ns = 0;        // the sender's clock, read before the first transmission; renewal sequence
+  Stamp committed;                 // newest record the sender knows committed
+  bool quorate = false;            // its lease is running
+  bool ready = false;              // probed, cleaned up, waited: may be admitted, may vote
+  bool wants_lease = false;        // holds or awaits a service address: acknowledge me
+  bool leaving = false;            // goodbye: all stopped, expel me without waiting
+  bool late = false;               // was late within the last detection time: a poor accuser
+  bool clean = false;              // nothing of an earlier life of this node is still served
+  Incarnation incarnation;
+  std::uint64_t config_hash = 0;
+  NodeSet heard;                   // nodes heard from within the detection time, on any link
+  std::uint8_t networks_up = 0;    // bit i: this node can serve on network i
+  std::uint16_t lateness_ms = 0;   // worst recent wake-up lateness
+  std::uint32_t lease_us = 0;      // the length asked for
+  // For each node, bit i: I hear that node's link i. One-way links show here.
+  std::array<std::uint8_t, limits::max_nodes> heard_links{};
+};
+
+// Answer to one heartbeat, on the link it came by.
+struct HeartbeatAck {
+  LinkIndex link = 0;              // the holder's link that the heartbeat left by
+  std::int64_t sent_ns = 0;        // echoed
+  Epoch epoch;                     // of the voter's committed view
+  bool lease_acknowledged = false; // recorded before this was sent
+  std::uint32_t held_us = 0;       // from reception to this answer
+};
+
+// ---- Messages: idempotent, repeated by the sender's core until answered -------------------------
+
+// Still-running lease of a node that the sender acknowledged, measured when the message was made.
+struct LeaseLeft {
+  NodeId node = no_node;
+  Duration left;  // on the sender's clock, drift already included
+};
+using LeasesLeft = BoundedVector<LeaseLeft, limits::max_nodes>;
+
+struct Prepare {
+  Epoch epoch;             // asked for
+  Stamp base;              // newest record the candidate holds
+  NodeSet members;         // proposed
+  std::array<Incarnation, limits::max_nodes> incarnations{};
+  NodeSet expel;           // members of the base view left out because they are silent
+  NodeSet candidate_heard; // the candidate's own evidence
+};
+
+struct Promise {
+  Epoch epoch;
+  bool recovering = false;  // restarted, never accepted a record in this incarnation: counts at a cold start alone
+  Record accepted;          // newest accepted (or stored) record; stamp zero: none
+  LeasesLeft leases;        // of every node that the proposal leaves out
+};
+
+enum class NackReason : std::uint8_t { epoch_too_low, still_hear_suspect, not_ready, not_in_proposal, stale_base };
+struct Nack {
+  Epoch epoch;        // refused
+  Epoch promised;     // what binds the voter
+  NackReason reason = NackReason::epoch_too_low;
+  NodeSet suspects_heard;
+};
+
+struct Accept {
+  Record record;
+  LeasesLeft leases;  // of nodes left out, as far as the promises told; measured when sent
+};
+
+struct Accepted {
+  Stamp stamp;
+};
+
+struct Commit {
+  Stamp stamp;
+  LeasesLeft leases;  // as in Accept
+};
+
+// A member lacks the record that others call committed.
+struct Fetch {
+  Stamp have;
+};
+
+struct CommittedRecord {
+  Record record;
+  LeasesLeft leases;
+};
+
+// What a node reports about a group to the coordinator (and a release to the new owner too).
+enum class ReportKind : std::uint8_t {
+  acquired,            // all parts up; budget filled
+  released,            // gate closed, addresses gone, application stopped
+  start_failed,
+  stop_failed,
+  application_failed,  // died too often
+  network_lost,        // no adapter left for an address
+  restarted,           // application restarted locally
+  conflict,            // duplicate address
+};
+
+struct Report {
+  GroupIndex group = no_index;
+  std::uint32_t generation = 0;
+  ReportKind kind = ReportKind::acquired;
+  std::uint32_t serial = 0;   // per sender; the coordinator answers with it
+  Budget budget;
+  std::int64_t wall_ns = 0;
+};
+
+struct ReportAck {
+  std::uint32_t serial = 0;
+};
+
+enum class OperatorVerb : std::uint8_t {
+  move_group,     // group, node
+  group_online,
+  group_offline,
+  group_clear,    // forget failures
+  node_standby,
+  node_online,
+  node_stop,      // graceful, with takeover
+  confirm_down,   // "I vouch that this node is down"
+};
+
+struct OperatorCommand {
+  OperatorVerb verb = OperatorVerb::move_group;
+  GroupIndex group = no_index;
+  NodeId node = no_node;
+};
+
+struct OperatorRequest {
+  std::uint64_t id = 0;
+  OperatorCommand command;
+};
+
+struct OperatorReply {
+  std::uint64_t id = 0;
+  bool accepted = false;
+  BoundedString<127> text;  // why not, or what will happen
+};
+
+struct JournalShare {
+  JournalEntry entry;
+};
+
+using Message = std::variant<Prepare, Promise, Nack, Accept, Accepted, Commit, Fetch, CommittedRecord, Report,
+                             ReportAck, OperatorRequest, OperatorReply, JournalShare>;
+
+}  // namespace vigil

@@ -1,0 +1,121 @@
+// Everything a core may ask of its shell, as data, in order. A Persist with `barrier` holds back the
+// later effects until event::Persisted; the shell (not the core) keeps that queue.
+#pragma once
+
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "runtime/base/message.hpp"
+#include "runtime/core/event.hpp"
+
+namespace vigil {
+
+namespace effect {
+
+struct SendHeartbeat {
+  LinkIndex link = 0;  // own link; to every peer on it. The shell fills sent_ns last of all
+  Heartbeat heartbeat;
+};
+struct SendAck {
+  NodeId to = no_node;
+  LinkIndex by = 0;  // own link
+  HeartbeatAck ack;
+};
+// To one node, on every link fit for it. Unreliable: the core repeats it.
+struct SendMessage {
+  NodeId to = no_node;
+  Message message;
+};
+
+struct Persist {
+  std::uint64_t token = 0;
+  bool barrier = false;
+  StoredState state;
+};
+
+// The lease of everything this node serves now ends at `until` (own clock). One store per open gate.
+struct RenewLease {
+  Instant until;
+  Epoch epoch;
+};
+// Install and verify the gate of this address, then add the address to `adapter`, then announce it.
+// Answered by event::AddressDone.
+struct AddAddress {
+  GroupIndex group = 0;
+  std::uint8_t address = 0;
+  AdapterIndex adapter = 0;
+  Epoch epoch;
+  Instant lease_until;
+  bool probe_first = false;  // first start: duplicate-address check before; takeover: afterwards
+};
+// Close the gate, remove the address, remove the gate. Answered by event::AddressDone.
+struct RemoveAddress {
+  GroupIndex group = 0;
+  std::uint8_t address = 0;
+  AdapterIndex adapter = 0;
+};
+
+enum class AgentVerb : std::uint8_t { start, stop, monitor_on, monitor_off, event, clean };
+// Work for vigil-agent. start and stop are answered by event::AgentDone; monitor_on leads to
+// event::ApplicationFailed; event runs hooks (answered only when `wait`); clean stops every
+// application of this node's groups that may run, answered by AgentDone.
+struct RunAgent {
+  std::uint32_t request = 0;
+  AgentVerb verb = AgentVerb::start;
+  GroupIndex group = no_index;
+  std::uint32_t generation = 0;
+  EventName event = EventName::none;
+  NodeId subject = no_node;
+  NetworkIndex network = no_index;
+  AdapterIndex adapter = no_index;
+  HookStage stage = HookStage::post;  // for event: run the hooks of this stage
+  bool wait = false;
+};
+
+// One line of the journal; the shell stamps wall_ns, keeps it, shares it.
+struct Journal {
+  JournalEntry entry;
+};
+
+// Answer to event::OperatorAsked.
+struct OperatorAnswer {
+  std::uint64_t id = 0;
+  bool accepted = false;
+  BoundedString<127> text;
+};
+
+// This life of the node is over (expelled, or it must start afresh): the shell stops and cleans
+// everything, makes a new core with a new incarnation and the stored state, and reports Cleaned to it.
+struct StartAfresh {
+  BoundedString<95> why;
+};
+// Left in good order: the daemon may exit.
+struct Left {};
+
+}  // namespace effect
+
+using Effect = std::variant<effect::SendHeartbeat, effect::SendAck, effect::SendMessage, effect::Persist,
+                            effect::RenewLease, effect::AddAddress, effect::RemoveAddress, effect::RunAgent,
+                            effect::Journal, effect::OperatorAnswer, effect::StartAfresh, effect::Left>;
+
+// Ordered output of one step. Capacity is reserved once; a core that emits more than this in one
+// step is broken.
+class Effects {
+ public:
+  static constexpr std::size_t limit = 512;
+  Effects() { items_.reserve(limit); }
+  void push(Effect effect) {
+    VIGIL_ASSERT(items_.size() < limit);
+    items_.push_back(std::move(effect));
+  }
+  const std::vector<Effect>& items() const { return items_; }
+  std::vector<Effect>& items() { return items_; }
+  bool empty() const { return items_.empty(); }
+  void clear() { items_.clear(); }
+
+ private:
+  std::vector<Effect> items_;
+};
+
+}  // namespace vigil

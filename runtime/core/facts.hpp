@@ -1,0 +1,15 @@
+// What the coordinator knows about the nodes beyond the record, for placement.
+#pragma once
+
+#include <array>
+
+#include "runtime/base/ids.hpp"
+
+namespace vigil {
+
+struct NodeFacts {
+  NodeSet ready;  // members that are ready to run groups (self included)
+  std::array<std::uint8_t, limits::max_nodes> networks_up{};  // as their heartbeats say
+};
+
+}  // namespace vigil

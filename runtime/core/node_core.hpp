@@ -1,0 +1,49 @@
+// The whole thinking part of one node: detector, membership, lease, placement, group holders, put
+// together. Pure: no I/O, no clock, no allocation after construction, no threads, no logging.
+// The daemon runs one of these; the simulator runs dozens.
+#pragma once
+
+#include <memory>
+
+#include "runtime/base/cluster.hpp"
+#include "runtime/base/time.hpp"
+#include "runtime/core/effect.hpp"
+#include "runtime/core/event.hpp"
+#include "runtime/core/status.hpp"
+
+namespace vigil {
+
+struct NodeOptions {
+  NodeId self = no_node;
+  Incarnation incarnation;
+  StoredState stored;
+  std::uint64_t seed = 1;  // jitter of retries only; never safety
+};
+
+class NodeCore {
+ public:
+  // `config` must outlive the core. `now`: the start; the restarted voter's wait counts from it.
+  NodeCore(const ClusterConfig& config, const NodeOptions& options, Instant now);
+  ~NodeCore();
+  NodeCore(const NodeCore&) = delete;
+  NodeCore& operator=(const NodeCore&) = delete;
+
+  // Feeds one event; appends, in order, what the shell must do.
+  void step(Instant now, const Event& event, Effects& effects);
+  // The loop arms exactly one timer from this.
+  Instant next_deadline() const;
+
+  // For `vigil status`, metrics and the simulator's checkers; reading changes nothing.
+  void describe(Instant now, NodeStatus& status) const;
+  const Record& committed() const;
+  const Record& accepted() const;
+  Epoch promised() const;
+  Instant lease_until() const;
+  Incarnation incarnation() const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace vigil
