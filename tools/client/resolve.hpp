@@ -1,0 +1,24 @@
+// Turns the names in an operator's request into the configuration's indexes, and says which name was
+// wrong and which one may have been meant. The daemon's side; allocates nothing.
+#pragma once
+
+#include <string_view>
+
+#include "runtime/base/cluster.hpp"
+#include "runtime/base/message.hpp"
+#include "tools/client/control_protocol.hpp"
+
+namespace vigil::control {
+
+// no_index / no_node: there is none of that name.
+GroupIndex find_group(const ClusterConfig& config, std::string_view name);
+NodeId find_node(const ClusterConfig& config, std::string_view name);
+
+// False: `refused` says why.
+bool resolve(const ClusterConfig& config, const request::Operate& operate, OperatorCommand& command,
+             reply::Refused& refused);
+
+// The group filter of GetJournal and Follow; an empty name resolves to no_index, which means all.
+bool resolve_filter(const ClusterConfig& config, const Name& group, GroupIndex& index, reply::Refused& refused);
+
+}  // namespace vigil::control
