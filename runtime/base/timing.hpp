@@ -42,7 +42,7 @@ struct Timing {
   // How long a member that still hears the suspect may hold back its vote for others' evidence.
   constexpr Duration vote_hold() const { return interval * 2; }
   // Retransmission of protocol messages.
-  constexpr Duration retry() const { return longer(Duration::from_ms(2), interval); }
+  constexpr Duration retry() const { return longer(Duration::from_ms(2), interval / 4); }
   // A candidate of rank r starts r * candidacy_step() after the suspicion, so that rank 0 normally wins.
   constexpr Duration candidacy_step() const { return retry() * 4; }
   // Silence on one link until that link (not the node) counts as down.

@@ -2,7 +2,7 @@
 // later effects until event::Persisted; the shell (not the core) keeps that queue.
 #pragma once
 
-#include <memory>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -105,9 +105,14 @@ class Effects {
  public:
   static constexpr std::size_t limit = 512;
   Effects() { items_.reserve(limit); }
-  void push(Effect effect) {
+  // Builds the alternative in place: a variant is as large as its largest, most effects are small.
+  template <typename Alternative>
+  void push(const Alternative& alternative) {
     VIGIL_ASSERT(items_.size() < limit);
-    items_.push_back(std::move(effect));
+    if constexpr (std::is_same_v<Alternative, Effect>)
+      std::visit([this](const auto& one) { items_.emplace_back(one); }, alternative);
+    else
+      items_.emplace_back(alternative);
   }
   const std::vector<Effect>& items() const { return items_; }
   std::vector<Effect>& items() { return items_; }

@@ -1,0 +1,320 @@
+// Becoming coordinator of a new epoch, and having records accepted. See membership.hpp.
+#include "runtime/base/seeded_bugs.hpp"
+#include "runtime/core/membership.hpp"
+
+namespace vigil {
+
+namespace {
+
+NodeSet same_incarnations(const View& view, NodeSet nodes, const std::array<Incarnation, limits::max_nodes>& known) {
+  NodeSet same;
+  for (NodeId node : nodes)
+    if (view.holds(node, known[node])) same.add(node);
+  return same;
+}
+
+// Position among those who could lead: the coordinator first, then by id.
+int rank_of(NodeId self, NodeId coordinator, NodeSet candidates) {
+  if (self == coordinator) return 0;
+  int rank = candidates.has(coordinator) ? 1 : 0;
+  for (NodeId node : candidates)
+    if (node < self && node != coordinator) ++rank;
+  return rank;
+}
+
+}  // namespace
+
+// ---- whether and when --------------------------------------------------------------------------
+
+bool Membership::cold_start_possible(const MembershipContext& context, const DesiredView& desired) const {
+  if (!voter_.ready(context.now)) return false;
+  for (NodeId node : context.table->self_heard)
+    if (context.table->peers[node].latest.quorate) return false;  // a living view will admit us
+  return majority_rule(config_).votes_of(desired.members) >= majority_rule(config_).needed;
+}
+
+bool Membership::change_needed(const MembershipContext& context, const DesiredView& desired) const {
+  const Record& base = voter_.accepted();
+  if (majority_rule(config_).votes_of(desired.members) < majority_rule(config_).needed) return false;
+  if (!base.view.holds(self_, incarnation_)) return desired.members.has(self_) && cold_start_possible(context, desired);
+  if (!desired.kept.has(self_)) return false;
+  const bool unfinished = !unfinished_since_.is_never() &&
+                          context.now - unfinished_since_ > config_.timing.candidacy_step() * 4;
+  return desired.changes(base.view) || lost_lead_ || unfinished;
+}
+
+// How long after the need arose this node steps forward.
+Duration Membership::patience(const MembershipContext& context, const DesiredView& desired) const {
+  const Record& base = voter_.accepted();
+  const bool member = base.view.holds(self_, incarnation_);
+  const NodeSet candidates = member ? desired.kept : desired.members;
+  Duration wait = config_.timing.candidacy_step() * rank_of(self_, base.view.coordinator, candidates);
+  // A member that we still hear is left out only for a broken pair that lasts.
+  if (desired.expelled.intersects(context.table->self_heard)) {
+    bool only_restarted = true;
+    for (NodeId node : desired.expelled & context.table->self_heard)
+      only_restarted = only_restarted && !base.view.holds(node, context.table->peers[node].latest.incarnation);
+    if (!only_restarted) wait = wait + config_.timing.vote_hold();
+  }
+  // At a cold start wait for more nodes, as long as they may still come in one go.
+  if (!member && desired.members.count() < static_cast<int>(config_.nodes.size()))
+    wait = wait + config_.timing.detection + config_.timing.admission();
+  return wait;
+}
+
+void Membership::consider_candidacy(const MembershipContext& context, Effects& effects) {
+  const DesiredView wanted = desired(context, voter_.accepted());
+  if (!change_needed(context, wanted)) {
+    need_since_ = Instant::never();
+    return;
+  }
+  if (need_since_.is_never() || !need_expelled_.includes(wanted.expelled)) {
+    // A new suspect: the waiting starts anew, so that the lowest rank again goes first.
+    need_since_ = context.now;
+    need_expelled_ = wanted.expelled;
+  }
+  if (const auto* preparing = std::get_if<Preparing>(&candidacy_)) {
+    if (wanted.members.includes(preparing->desired.members)) return;
+    abandon(context, {});
+  } else if (const auto* proposing = std::get_if<Proposing>(&candidacy_)) {
+    const bool view_change = proposing->record.stamp.version == 1 && !is_committed(*proposing);
+    if (wanted.members.includes(proposing->record.view.members) && (view_change || wanted.expelled.empty())) return;
+    abandon(context, {});
+  }
+  if (context.now < later(not_before_, need_since_ + patience(context, wanted))) return;
+  begin_prepare(context, wanted, effects);
+}
+
+void Membership::abandon(const MembershipContext& context, Duration pause) {
+  candidacy_ = Idle{};
+  not_before_ = context.now + pause;
+}
+
+// ---- first round -------------------------------------------------------------------------------
+
+void Membership::begin_prepare(const MembershipContext& context, const DesiredView& wanted, Effects& effects) {
+  const std::optional<Epoch> epoch = voter_.next_epoch();
+  if (!epoch) return;  // the ceiling is being raised
+  leading_ = false;
+  coordinator_.resign();
+  Preparing preparing;
+  preparing.epoch = *epoch;
+  preparing.base = voter_.accepted();
+  preparing.desired = wanted;
+  preparing.started = context.now;
+  preparing.suspected_at = context.now;
+  Duration silence{};
+  for (NodeId node : wanted.expelled) {
+    const Instant last = context.detector->last_sign(node);
+    if (last.ns <= 0 || !context.detector->suspected(node)) continue;
+    const Instant since = context.detector->suspected_since(node);
+    silence = longer(silence, since - last);
+    preparing.suspected_at = earlier(preparing.suspected_at, since);
+    journal(effects, JournalKind::accused, EventName::node_down, node, since - last, "silent on every link: accused");
+  }
+  preparing.detect_us = static_cast<std::uint32_t>(silence.us());
+  voter_.saw_epoch(*epoch);
+  candidacy_ = preparing;
+  send_prepare(context, std::get<Preparing>(candidacy_), effects);
+}
+
+void Membership::send_prepare(const MembershipContext& context, Preparing& preparing, Effects& effects) {
+  Prepare prepare;
+  prepare.epoch = preparing.epoch;
+  prepare.base = preparing.base.stamp;
+  prepare.members = preparing.desired.members;
+  prepare.incarnations = preparing.desired.incarnations;
+  prepare.expel = preparing.desired.expelled;
+  prepare.candidate_heard = context.table->self_heard;
+  for (NodeId node : prepare.members)
+    if (!preparing.promised.has(node)) effects.push(effect::SendMessage{node, prepare});
+  preparing.resend = context.now + config_.timing.retry();
+}
+
+bool Membership::joint_in_doubt(const Record& record) const {
+  return record.joint() && committed_.stamp.epoch != record.stamp.epoch;
+}
+
+// May the promises at hand authorise a successor of the newest record among them?
+//   (a) they hit every quorum of its view (and of the view before it, while it is in doubt), in the same
+//       incarnations, so that nothing it decided is unknown and nothing more can be decided in it; or
+//   (b) cold start: so many nodes have restarted that no quorum of any view can have survived.
+// Either way the promises are a majority of the configured votes.
+bool Membership::authorised(const Preparing& preparing, bool& strict) const {
+  const QuorumRule rule = majority_rule(config_);
+  if (rule.votes_of(preparing.promised) < rule.needed) return false;
+  const Record& base = preparing.base;
+  const auto& known = preparing.desired.incarnations;
+  strict = false;
+  if (base.view.exists()) {
+    const NodeSet survivors = same_incarnations(base.view, preparing.promised, known);
+    const bool doubt = joint_in_doubt(base);
+    bool hit = base.view.is_hit_by(survivors);
+    if (doubt) hit = hit && base.previous.is_hit_by(same_incarnations(base.previous, preparing.promised, known));
+    if (hit || seeded_bug(Bug::commit_without_old_quorum)) {
+      strict = !doubt && base.view.is_quorum(survivors);
+      return true;
+    }
+  }
+  return rule.votes_of(rule.voters - preparing.recovering) < rule.needed;
+}
+
+void Membership::on_promise(const MembershipContext& context, NodeId from, Incarnation incarnation,
+                            const Promise& promise, Effects& effects) {
+  auto* preparing = std::get_if<Preparing>(&candidacy_);
+  if (preparing == nullptr || preparing->epoch != promise.epoch) return;
+  if (!preparing->desired.members.has(from) || preparing->desired.incarnations[from] != incarnation) return;
+  preparing->promised.add(from);
+  if (promise.recovering) preparing->recovering.add(from);
+  for (const LeaseLeft& lease : promise.leases)
+    preparing->leases_over[lease.node] = later(preparing->leases_over[lease.node], context.now + lease.left);
+  if (preparing->base.stamp < promise.accepted.stamp) {
+    preparing->base = promise.accepted;
+    voter_.learn(promise.accepted, effects);
+    // A newer record than ours: does the same view still follow from it?
+    const DesiredView anew = desired(context, promise.accepted);
+    if (anew.members != preparing->desired.members) return abandon(context, config_.timing.retry());
+    preparing->desired = anew;
+  }
+  bool strict = false;
+  if (authorised(*preparing, strict)) propose_view(context, effects);
+}
+
+void Membership::on_nack(const MembershipContext& context, NodeId from, const Nack& nack, Effects& effects) {
+  voter_.saw_epoch(nack.promised);
+  const bool preparing = std::holds_alternative<Preparing>(candidacy_) &&
+                         std::get<Preparing>(candidacy_).epoch == nack.epoch;
+  const bool proposing = std::holds_alternative<Proposing>(candidacy_) &&
+                         std::get<Proposing>(candidacy_).record.stamp.epoch == nack.epoch;
+  if (!preparing && !proposing) return;
+  const auto jitter = [&](Duration step) {
+    return Duration::from_ns(random_.between(step.ns / 2, step.ns + step.ns / 2));
+  };
+  if (nack.reason == NackReason::epoch_too_low) {
+    if (proposing && leading_) lost_lead_ = true;
+    leading_ = false;
+    coordinator_.resign();
+    return abandon(context, jitter(config_.timing.retry()));
+  }
+  if (nack.reason == NackReason::still_hear_suspect && preparing) {
+    journal(effects, JournalKind::voted, EventName::node_down, from, Duration{}, "vote refused: it still hears the accused");
+    return abandon(context, jitter(config_.timing.candidacy_step()));
+  }
+}
+
+// ---- second round ------------------------------------------------------------------------------
+
+void Membership::propose_view(const MembershipContext& context, Effects& effects) {
+  const Preparing preparing = std::get<Preparing>(candidacy_);
+  bool strict = false;
+  const bool may = authorised(preparing, strict);
+  VIGIL_ASSERT(may);
+  const Record& base = preparing.base;
+  const DesiredView& wanted = preparing.desired;
+  Proposing proposing;
+  Record& record = proposing.record;
+  record.stamp = {preparing.epoch, 1};
+  record.view.epoch = preparing.epoch;
+  record.view.coordinator = self_;
+  record.view.members = wanted.members;
+  record.view.incarnations = wanted.incarnations;
+  record.view.rule = majority_rule(config_);
+  record.previous = base.view;
+  record.expelled = wanted.expelled;
+  if (joint_in_doubt(base)) record.expelled = record.expelled | (base.expelled - wanted.members);
+  record.detect_us = preparing.detect_us;
+  record.state = base.stamp.epoch.is_genesis() ? initial_state(config_) : base.state;
+  record.state.config_hash = config_.hash;
+  record.state.config_version = config_.version;
+  apply_view_change(config_, wanted.expelled, wanted.left, wanted.joining, record.state);
+  MembershipContext with_all = context;
+  NodeFacts known = facts(with_all);
+  known.ready = wanted.members;
+  place(config_, record.view, known, record.state);
+  proposing.joining = wanted.joining;
+  proposing.unanimous = !strict && !seeded_bug(Bug::commit_without_old_quorum);
+  proposing.leases_over = preparing.leases_over;
+  proposing.started = context.now;
+  proposing.suspected_at = preparing.suspected_at;
+  candidacy_ = proposing;
+  send_accept(context, std::get<Proposing>(candidacy_), effects);
+}
+
+void Membership::propose_state(const MembershipContext& context, Effects& effects) {
+  ClusterState state;
+  if (!coordinator_.next_state(facts(context), state)) return;
+  Proposing proposing;
+  proposing.record = committed_;
+  proposing.record.stamp.version += 1;
+  proposing.record.previous = View{};
+  proposing.record.agree_us = agree_us_;
+  proposing.record.state = state;
+  proposing.started = context.now;
+  candidacy_ = proposing;
+  send_accept(context, std::get<Proposing>(candidacy_), effects);
+}
+
+LeasesLeft Membership::leases_left(Instant now, const Record& record) const {
+  LeasesLeft left;
+  for (NodeId node : record.expelled)
+    left.push({node, all_leases_over_ > now ? all_leases_over_ - now : Duration{}});
+  return left;
+}
+
+void Membership::send_accept(const MembershipContext& context, Proposing& proposing, Effects& effects) {
+  Accept accept;
+  accept.record = proposing.record;
+  for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
+    const auto node = static_cast<NodeId>(i);
+    if (proposing.record.view.members.has(node)) continue;
+    const bool running = proposing.leases_over[node] > context.now;
+    if (running || proposing.record.expelled.has(node))
+      accept.leases.push({node, running ? proposing.leases_over[node] - context.now : Duration{}});
+  }
+  for (NodeId node : proposing.record.view.members)
+    if (!proposing.accepted.has(node)) effects.push(effect::SendMessage{node, accept});
+  proposing.resend = context.now + config_.timing.retry();
+}
+
+bool Membership::is_committed(const Proposing& proposing) const {
+  const Record& record = proposing.record;
+  if (!proposing.accepted.includes(proposing.joining)) return false;
+  if (!record.view.is_quorum(proposing.accepted)) return false;
+  if (proposing.unanimous) return proposing.accepted.includes(record.view.members);
+  if (!record.joint() || seeded_bug(Bug::commit_without_old_quorum)) return true;
+  return record.previous.is_quorum(same_incarnations(record.previous, proposing.accepted, record.view.incarnations));
+}
+
+void Membership::on_accepted(const MembershipContext& context, NodeId from, Incarnation incarnation,
+                             const Accepted& accepted, Effects& effects) {
+  auto* proposing = std::get_if<Proposing>(&candidacy_);
+  if (proposing == nullptr || proposing->record.stamp != accepted.stamp) return;
+  if (!proposing->record.view.holds(from, incarnation)) return;
+  proposing->accepted.add(from);
+  if (is_committed(*proposing)) commit(context, effects);
+}
+
+void Membership::commit(const MembershipContext& context, Effects& effects) {
+  Proposing proposing = std::get<Proposing>(candidacy_);
+  const bool new_view = proposing.record.stamp.version == 1;
+  candidacy_ = Idle{};
+  leading_ = true;
+  lost_lead_ = false;
+  LeasesLeft leases;
+  for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
+    const auto node = static_cast<NodeId>(i);
+    const bool running = proposing.leases_over[node] > context.now;
+    if (!proposing.record.view.members.has(node) && (running || (new_view && proposing.record.expelled.has(node))))
+      leases.push({node, running ? proposing.leases_over[node] - context.now : Duration{}});
+  }
+  const Commit news{proposing.record.stamp, leases};
+  for (NodeId node : proposing.record.view.members)
+    if (node != self_) effects.push(effect::SendMessage{node, news});
+  // Known only now; later records of this epoch carry it.
+  if (new_view) agree_us_ = static_cast<std::uint32_t>((context.now - proposing.suspected_at).us());
+  install(context, proposing.record, leases, effects);
+  coordinator_.on_committed(committed_, effects);
+  propose_state(context, effects);
+}
+
+}  // namespace vigil

@@ -1,0 +1,77 @@
+#include "runtime/core/coordinator.hpp"
+
+namespace vigil {
+
+void Coordinator::resign() {
+  leading_ = false;
+  acks_.clear();
+  replies_.clear();
+}
+
+void Coordinator::on_committed(const Record& record, Effects& effects) {
+  // The draft may have grown since it was proposed; it is kept while we go on leading one epoch.
+  const bool same_epoch = leading_ && committed_.stamp.epoch == record.stamp.epoch;
+  leading_ = true;
+  committed_ = record;
+  if (!same_epoch) {
+    acks_.clear();
+    replies_.clear();
+    draft_ = record.state;
+    return;
+  }
+  for (std::size_t i = acks_.size(); i-- > 0;)
+    if (acks_[i].proposed) {
+      effects.push(effect::SendMessage{acks_[i].to, ReportAck{acks_[i].serial}});
+      acks_.erase(i);
+    }
+  for (std::size_t i = replies_.size(); i-- > 0;)
+    if (replies_[i].proposed) {
+      effects.push(effect::SendMessage{replies_[i].to, replies_[i].reply});
+      replies_.erase(i);
+    }
+}
+
+void Coordinator::on_report(NodeId from, const Report& report, const NodeFacts& facts, Effects& effects) {
+  if (!leading_) return;
+  for (const OwedAck& owed : acks_)
+    if (owed.to == from && owed.serial == report.serial) return;  // a repetition; the answer is on its way
+  if (acks_.full()) return;                                      // it will be repeated
+  if (!apply_report(config_, from, report, facts, draft_)) {
+    effects.push(effect::SendMessage{from, ReportAck{report.serial}});  // stale: nothing left to say
+    return;
+  }
+  if (draft_ == committed_.state) {
+    effects.push(effect::SendMessage{from, ReportAck{report.serial}});
+    return;
+  }
+  acks_.push({from, report.serial, false});
+}
+
+void Coordinator::on_operator(NodeId from, const OperatorRequest& request, const NodeFacts& facts, Effects& effects) {
+  if (!leading_) return;
+  for (const OwedReply& owed : replies_)
+    if (owed.to == from && owed.reply.id == request.id) return;
+  if (replies_.full()) return;
+  OperatorReply reply;
+  reply.id = request.id;
+  reply.accepted = apply_operator(config_, committed_.view, request.command, facts, draft_, reply.text);
+  if (!reply.accepted || draft_ == committed_.state) {
+    effects.push(effect::SendMessage{from, reply});
+    return;
+  }
+  replies_.push({from, reply, false});
+}
+
+bool Coordinator::next_state(const NodeFacts& facts, ClusterState& state) {
+  if (!leading_) return false;
+  place(config_, committed_.view, facts, draft_);
+  // An answer owed for a change that was undone again still needs a commit to carry it.
+  const bool owes = !acks_.empty() || !replies_.empty();
+  if (draft_ == committed_.state && !committed_.joint() && !owes) return false;
+  state = draft_;
+  for (OwedAck& owed : acks_) owed.proposed = true;
+  for (OwedReply& owed : replies_) owed.proposed = true;
+  return true;
+}
+
+}  // namespace vigil

@@ -1,0 +1,92 @@
+#include "runtime/core/desired_view.hpp"
+
+namespace vigil {
+
+namespace {
+
+int broken_pairs(const PeerTable& table, NodeSet nodes, NodeId node) {
+  int broken = 0;
+  for (NodeId other : nodes)
+    if (other != node && !table.connected(node, other)) ++broken;
+  return broken;
+}
+
+// A new incarnation may come in once it is clean, of one configuration with us, and heard long enough.
+bool may_join(const DesiredInput& input, NodeId node) {
+  if (node == input.table->self) return input.self_ready;
+  const Peer& peer = input.table->peers[node];
+  if (!peer.known || !peer.heard || !peer.latest.ready || !peer.latest.clean || peer.latest.leaving) return false;
+  if (peer.latest.config_hash != input.config->hash) return false;
+  if (input.base->previous.holds(node, peer.latest.incarnation)) return false;  // expelled: it must start afresh
+  return !peer.heard_since.is_never() && input.table->now - peer.heard_since >= input.config->timing.admission();
+}
+
+Incarnation incarnation_of(const DesiredInput& input, NodeId node) {
+  return node == input.table->self ? input.self_incarnation : input.table->peers[node].latest.incarnation;
+}
+
+// Members of the base view that are there in the same incarnation.
+void sort_members(const DesiredInput& input, DesiredView& desired) {
+  for (NodeId node : input.base->view.members) {
+    const bool self = node == input.table->self;
+    const Peer& peer = input.table->peers[node];
+    const bool present = self || (peer.known && peer.heard);
+    const bool same = input.base->view.holds(node, incarnation_of(input, node));
+    const bool leaving = self ? input.self_leaving : peer.known && peer.latest.leaving;
+    if (present && same && !leaving)
+      desired.kept.add(node);
+    else if (same && leaving)
+      desired.left.add(node);
+    else
+      desired.expelled.add(node);
+  }
+}
+
+}  // namespace
+
+NodeSet largest_connected(const PeerTable& table, NodeSet nodes, NodeId coordinator) {
+  for (;;) {
+    NodeId worst = no_node;
+    int most = 0;
+    for (NodeId node : nodes) {
+      const int broken = broken_pairs(table, nodes, node);
+      if (broken == 0) continue;
+      const bool worse = broken > most || (broken == most && worst == coordinator) ||
+                         (broken == most && node != coordinator);
+      if (worse) {
+        worst = node;
+        most = broken;
+      }
+    }
+    if (worst == no_node) return nodes;
+    nodes.remove(worst);
+  }
+}
+
+DesiredView desired_view(const DesiredInput& input) {
+  DesiredView desired;
+  const View& base = input.base->view;
+  sort_members(input, desired);
+  const NodeSet connected = largest_connected(*input.table, desired.kept, base.coordinator);
+  desired.expelled = desired.expelled | (desired.kept - connected);
+  desired.kept = connected;
+  for (std::size_t i = 0; i < input.config->nodes.size(); ++i) {
+    const auto node = static_cast<NodeId>(i);
+    if (base.holds(node, incarnation_of(input, node)) || !may_join(input, node)) continue;
+    bool fits = true;
+    for (NodeId other : desired.kept | desired.joining) fits = fits && input.table->connected(node, other);
+    if (fits) desired.joining.add(node);
+  }
+  desired.members = desired.kept | desired.joining;
+  for (NodeId node : desired.members) desired.incarnations[node] = incarnation_of(input, node);
+  return desired;
+}
+
+QuorumRule majority_rule(const ClusterConfig& config) {
+  QuorumRule rule;
+  for (std::size_t i = 0; i < config.nodes.size(); ++i) rule.voters.add(static_cast<NodeId>(i));
+  rule.needed = majority_of(static_cast<int>(config.nodes.size()));
+  return rule;
+}
+
+}  // namespace vigil

@@ -1,0 +1,250 @@
+// The record in force: learning of commits, installing them, answering those who lag. See membership.hpp.
+#include "runtime/core/membership.hpp"
+
+#include "runtime/base/seeded_bugs.hpp"
+
+namespace vigil {
+
+Membership::Membership(const ClusterConfig& config, const NodeOptions& options, Instant now)
+    : config_(config),
+      self_(options.self),
+      incarnation_(options.incarnation),
+      voter_(config, options.self, options.incarnation, options.stored, now),
+      lease_(options.self, config.timing.lease),
+      coordinator_(config),
+      random_(options.seed) {}
+
+DesiredView Membership::desired(const MembershipContext& context, const Record& base) const {
+  DesiredInput input;
+  input.config = &config_;
+  input.table = context.table;
+  input.base = &base;
+  input.self_incarnation = incarnation_;
+  input.self_ready = voter_.ready(context.now);
+  input.self_leaving = context.leaving;
+  return desired_view(input);
+}
+
+NodeFacts Membership::facts(const MembershipContext& context) const {
+  NodeFacts facts = context.facts;
+  facts.ready = committed_.view.members;
+  return facts;
+}
+
+void Membership::journal(Effects& effects, JournalKind kind, EventName event, NodeId subject, Duration took,
+                         std::string_view text) const {
+  JournalEntry entry;
+  entry.kind = kind;
+  entry.event = event;
+  entry.subject = subject;
+  entry.stamp = committed_.stamp;
+  entry.duration_us = took.ns > 0 ? took.us() : -1;
+  entry.text = text;
+  effects.push(effect::Journal{entry});
+}
+
+// ---- time --------------------------------------------------------------------------------------
+
+void Membership::advance(const MembershipContext& context, Effects& effects) {
+  voter_.advance(*context.table, effects);
+  catch_up(context, effects);
+  if (expelled_) return;
+  const Stamp accepted = voter_.accepted().stamp;
+  if (accepted <= committed_.stamp)
+    unfinished_since_ = Instant::never();
+  else if (unfinished_since_.is_never())
+    unfinished_since_ = context.now;
+  const Duration patience_spent = config_.timing.candidacy_step() * 4;
+  if (auto* preparing = std::get_if<Preparing>(&candidacy_)) {
+    if (context.now - preparing->started > patience_spent)
+      abandon(context, Duration::from_ns(random_.between(0, config_.timing.candidacy_step().ns)));
+    else if (context.now >= preparing->resend)
+      send_prepare(context, *preparing, effects);
+  } else if (auto* proposing = std::get_if<Proposing>(&candidacy_)) {
+    const bool view_change = proposing->record.stamp.version == 1;
+    if (view_change && context.now - proposing->started > patience_spent)
+      abandon(context, Duration::from_ns(random_.between(0, config_.timing.candidacy_step().ns)));
+    else if (context.now >= proposing->resend)
+      send_accept(context, *proposing, effects);
+  }
+  consider_candidacy(context, effects);
+  if (leading_ && std::holds_alternative<Idle>(candidacy_)) propose_state(context, effects);
+}
+
+Instant Membership::next_deadline() const {
+  Instant next = voter_.next_deadline();
+  if (const auto* preparing = std::get_if<Preparing>(&candidacy_)) next = earlier(next, preparing->resend);
+  if (const auto* proposing = std::get_if<Proposing>(&candidacy_)) next = earlier(next, proposing->resend);
+  return next;
+}
+
+// ---- learning of commits -----------------------------------------------------------------------
+
+void Membership::note_leases(Instant now, const LeasesLeft& leases) {
+  for (const LeaseLeft& lease : leases) {
+    accounted_.add(lease.node);
+    if (!seeded_bug(Bug::skip_lease_wait)) all_leases_over_ = later(all_leases_over_, now + lease.left);
+  }
+}
+
+// A proposal tells how long the leases of those it leaves out may last. Waiting for them is harmless if it
+// fails; knowing them counts only once it is committed.
+void Membership::hear_leases(Instant now, const Accept& accept) {
+  if (accept.record.stamp.epoch < voter_.promised()) return;
+  if (accept.record.stamp.epoch != told_epoch_) told_ = NodeSet{};
+  told_epoch_ = accept.record.stamp.epoch;
+  for (const LeaseLeft& lease : accept.leases) {
+    told_.add(lease.node);
+    if (!seeded_bug(Bug::skip_lease_wait)) all_leases_over_ = later(all_leases_over_, now + lease.left);
+  }
+}
+
+// A node outside the view that may still serve something, and of whose lease nobody told us: it may
+// have been acknowledged until this moment.
+void Membership::account_for_unproven(Instant now) {
+  accounted_ = accounted_ - committed_.view.members;
+  NodeSet unproven = committed_.state.unfenced | committed_.expelled;
+  for (std::size_t i = 0; i < committed_.state.group_count; ++i) unproven = unproven | committed_.state.groups[i].unproven;
+  const NodeSet unknown = unproven - committed_.view.members - accounted_;
+  if (unknown.empty()) return;
+  accounted_ = accounted_ | unknown;
+  if (!seeded_bug(Bug::skip_lease_wait)) all_leases_over_ = later(all_leases_over_, now + outlast(config_.timing.lease));
+}
+
+void Membership::install(const MembershipContext& context, const Record& record, const LeasesLeft& leases,
+                         Effects& effects) {
+  if (record.stamp <= committed_.stamp) return;
+  const Record& known = voter_.accepted();
+  const bool was_member = member() || (known.stamp < record.stamp && known.view.holds(self_, incarnation_));
+  const bool new_view = record.stamp.epoch != committed_.stamp.epoch;
+  const View before = committed_.view;
+  committed_ = record;
+  voter_.learn(record, effects);
+  voter_.on_committed(record.view);
+  lease_.on_view(record.view);
+  // What was known of the leases of members of the old view is stale: they may have been renewed since,
+  // unless the proposal of this very epoch told us.
+  if (new_view) accounted_ = accounted_ - before.members;
+  if (record.stamp.epoch == told_epoch_) accounted_ = accounted_ | told_;
+  note_leases(context.now, leases);
+  account_for_unproven(context.now);
+  if (record.view.coordinator != self_ || record.stamp.epoch.proposer != self_) {
+    leading_ = false;
+    coordinator_.resign();
+  }
+  if (std::holds_alternative<Preparing>(candidacy_) && std::get<Preparing>(candidacy_).epoch < record.stamp.epoch)
+    abandon(context, {});
+  if (!member()) {
+    if (was_member) {
+      expelled_ = true;
+      lease_.surrender();
+    }
+    return;
+  }
+  if (!new_view) return;
+  lost_lead_ = false;
+  journal(effects, JournalKind::decided, EventName::view_change, record.view.coordinator, Duration{}, "view installed");
+  for (NodeId node : before.members - record.view.members)
+    journal(effects, JournalKind::decided, EventName::node_down, node, Duration{},
+            record.expelled.has(node) ? "expelled by vote" : "left in good order");
+  for (NodeId node : record.view.members)
+    if (!before.holds(node, record.view.incarnations[node]))
+      journal(effects, JournalKind::decided, EventName::node_up, node, Duration{}, "admitted by vote");
+}
+
+// Heartbeats say what their senders know committed. What we hold under the same stamp is the same record;
+// what we lack is fetched.
+void Membership::catch_up(const MembershipContext& context, Effects& effects) {
+  Stamp newest = committed_.stamp;
+  NodeId holder = no_node;
+  for (NodeId node : context.table->self_heard) {
+    const Peer& peer = context.table->peers[node];
+    if (!peer.known || peer.latest.committed <= newest) continue;
+    newest = peer.latest.committed;
+    holder = node;
+  }
+  if (holder == no_node) return;
+  voter_.saw_epoch(newest.epoch);
+  if (voter_.accepted().stamp == newest) {
+    const Record record = voter_.accepted();
+    install(context, record, {}, effects);
+    return;
+  }
+  if (context.now < next_fetch_) return;
+  next_fetch_ = context.now + config_.timing.retry();
+  effects.push(effect::SendMessage{holder, Fetch{committed_.stamp}});
+}
+
+void Membership::on_commit(const MembershipContext& context, NodeId from, const Commit& commit, Effects& effects) {
+  if (commit.stamp <= committed_.stamp) return;
+  if (voter_.accepted().stamp == commit.stamp) {
+    const Record record = voter_.accepted();
+    install(context, record, commit.leases, effects);
+  } else {
+    effects.push(effect::SendMessage{from, Fetch{committed_.stamp}});
+  }
+}
+
+void Membership::on_fetch(const MembershipContext& context, NodeId from, const Fetch& fetch, Effects& effects) {
+  if (committed_.stamp <= fetch.have || committed_.stamp.epoch.is_genesis()) return;
+  effects.push(effect::SendMessage{from, CommittedRecord{committed_, leases_left(context.now, committed_)}});
+}
+
+// ---- messages ----------------------------------------------------------------------------------
+
+void Membership::on_message(const MembershipContext& context, NodeId from, Incarnation incarnation,
+                            const Message& message, Effects& effects) {
+  if (expelled_) return;
+  if (const auto* prepare = std::get_if<Prepare>(&message)) {
+    voter_.on_prepare(*context.table, from, *prepare, effects);
+  } else if (const auto* promise = std::get_if<Promise>(&message)) {
+    on_promise(context, from, incarnation, *promise, effects);
+  } else if (const auto* nack = std::get_if<Nack>(&message)) {
+    on_nack(context, from, *nack, effects);
+  } else if (const auto* accept = std::get_if<Accept>(&message)) {
+    hear_leases(context.now, *accept);
+    voter_.on_accept(context.now, from, *accept, effects);
+  } else if (const auto* accepted = std::get_if<Accepted>(&message)) {
+    on_accepted(context, from, incarnation, *accepted, effects);
+  } else if (const auto* news = std::get_if<Commit>(&message)) {
+    on_commit(context, from, *news, effects);
+  } else if (const auto* fetch = std::get_if<Fetch>(&message)) {
+    on_fetch(context, from, *fetch, effects);
+  } else if (const auto* record = std::get_if<CommittedRecord>(&message)) {
+    install(context, record->record, record->leases, effects);
+  } else if (const auto* report = std::get_if<Report>(&message)) {
+    coordinator_.on_report(from, *report, facts(context), effects);
+    if (leading_ && std::holds_alternative<Idle>(candidacy_)) propose_state(context, effects);
+  } else if (const auto* request = std::get_if<OperatorRequest>(&message)) {
+    coordinator_.on_operator(from, *request, facts(context), effects);
+    if (leading_ && std::holds_alternative<Idle>(candidacy_)) propose_state(context, effects);
+  }
+}
+
+void Membership::explain(const MembershipContext& context, NodeStatus& status) const {
+  status.committed = committed_;
+  const int needed = majority_rule(config_).needed;
+  if (voter_.storage_failed()) {
+    status.role = NodeRole::waiting;
+    status.role_text = "its state cannot be stored: free or repair the disk of the state directory";
+  } else if (!voter_.clean()) {
+    status.role = NodeRole::waiting;
+    status.role_text = "stopping what an earlier life left behind";
+  } else if (!voter_.ready(context.now)) {
+    status.role = NodeRole::waiting;
+    status.role_text = "restarted: waits until leases acknowledged earlier are over";
+  } else if (!member()) {
+    status.role = NodeRole::joining;
+    status.role_text = context.table->self_heard.count() + 1 >= needed
+                           ? "waits to be admitted"
+                           : "hears too few nodes for a quorum";
+  } else if (context.now >= lease_.until()) {
+    status.role = NodeRole::no_quorum;
+    status.role_text = "no quorum: serves nothing until a majority is heard again";
+  } else {
+    status.role = NodeRole::member;
+    status.role_text = leading_ ? "member, coordinator" : "member";
+  }
+}
+
+}  // namespace vigil

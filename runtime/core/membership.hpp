@@ -1,0 +1,140 @@
+// Decides who is in the cluster, and carries the replicated state with it. Does no I/O, reads no clock,
+// allocates nothing.
+//
+// One record (view + cluster state) is agreed at a time. A view change is two rounds: Prepare/Promise
+// from nodes that together hit every quorum of the old view, then Accept/Accepted by quorums of both
+// views and by every node that joins. Later records of the same epoch need Accept/Accepted alone.
+// runtime/DESIGN.md has the argument; the names of its rules stand at the code that keeps them.
+#pragma once
+
+#include <variant>
+
+#include "runtime/base/random.hpp"
+#include "runtime/core/coordinator.hpp"
+#include "runtime/core/desired_view.hpp"
+#include "runtime/core/detector.hpp"
+#include "runtime/core/effect.hpp"
+#include "runtime/core/lease.hpp"
+#include "runtime/core/node_core.hpp"
+#include "runtime/core/voter.hpp"
+
+namespace vigil {
+
+// What membership may know of its surroundings, given anew at every call.
+struct MembershipContext {
+  Instant now;
+  const PeerTable* table = nullptr;
+  const Detector* detector = nullptr;
+  NodeFacts facts;          // ready: refined by membership itself
+  bool leaving = false;     // all stopped, goodbye said
+};
+
+class Membership {
+ public:
+  Membership(const ClusterConfig& config, const NodeOptions& options, Instant now);
+
+  // Whatever is due: suspicions turned into candidacies, retries, commits learnt from heartbeats.
+  void advance(const MembershipContext& context, Effects& effects);
+  void on_message(const MembershipContext& context, NodeId from, Incarnation incarnation, const Message& message,
+                  Effects& effects);
+  Instant next_deadline() const;
+
+  Voter& voter() { return voter_; }
+  const Voter& voter() const { return voter_; }
+  LeaseHolder& lease() { return lease_; }
+  const LeaseHolder& lease() const { return lease_; }
+
+  const Record& committed() const { return committed_; }
+  bool member() const { return committed_.view.holds(self_, incarnation_); }
+  bool leading() const { return leading_; }
+  // When every lease of every node outside the view is over, on this node's clock.
+  Instant all_leases_over() const { return all_leases_over_; }
+  // This incarnation was voted out: it must start afresh.
+  bool expelled() const { return expelled_; }
+  void explain(const MembershipContext& context, NodeStatus& status) const;
+
+ private:
+  struct Idle {};
+  struct Preparing {
+    Epoch epoch;
+    Record base;                // newest record among the promises
+    DesiredView desired;
+    NodeSet promised;
+    NodeSet recovering;         // of these, restarted and without a vote in this life
+    std::array<Instant, limits::max_nodes> leases_over{};
+    Instant started;
+    Instant resend;
+    std::uint32_t detect_us = 0;
+    Instant suspected_at;
+  };
+  struct Proposing {
+    Record record;
+    NodeSet joining;            // must accept
+    bool unanimous = false;     // everybody must accept
+    NodeSet accepted;
+    std::array<Instant, limits::max_nodes> leases_over{};
+    Instant started;
+    Instant resend;
+    Instant suspected_at;
+  };
+
+  // candidacy.cpp: becoming coordinator of a new epoch, and having records accepted
+  void consider_candidacy(const MembershipContext& context, Effects& effects);
+  bool change_needed(const MembershipContext& context, const DesiredView& desired) const;
+  bool cold_start_possible(const MembershipContext& context, const DesiredView& desired) const;
+  Duration patience(const MembershipContext& context, const DesiredView& desired) const;
+  void begin_prepare(const MembershipContext& context, const DesiredView& desired, Effects& effects);
+  void send_prepare(const MembershipContext& context, Preparing& preparing, Effects& effects);
+  void on_promise(const MembershipContext& context, NodeId from, Incarnation incarnation, const Promise& promise,
+                  Effects& effects);
+  void on_nack(const MembershipContext& context, NodeId from, const Nack& nack, Effects& effects);
+  bool authorised(const Preparing& preparing, bool& strict) const;
+  bool joint_in_doubt(const Record& record) const;
+  void propose_view(const MembershipContext& context, Effects& effects);
+  void propose_state(const MembershipContext& context, Effects& effects);
+  void send_accept(const MembershipContext& context, Proposing& proposing, Effects& effects);
+  void on_accepted(const MembershipContext& context, NodeId from, Incarnation incarnation, const Accepted& accepted,
+                   Effects& effects);
+  bool is_committed(const Proposing& proposing) const;
+  void commit(const MembershipContext& context, Effects& effects);
+  void abandon(const MembershipContext& context, Duration pause);
+
+  // membership.cpp: the record in force
+  void install(const MembershipContext& context, const Record& record, const LeasesLeft& leases, Effects& effects);
+  void note_leases(Instant now, const LeasesLeft& leases);
+  void hear_leases(Instant now, const Accept& accept);
+  void account_for_unproven(Instant now);
+  void catch_up(const MembershipContext& context, Effects& effects);
+  void on_commit(const MembershipContext& context, NodeId from, const Commit& commit, Effects& effects);
+  void on_fetch(const MembershipContext& context, NodeId from, const Fetch& fetch, Effects& effects);
+  LeasesLeft leases_left(Instant now, const Record& record) const;
+  DesiredView desired(const MembershipContext& context, const Record& base) const;
+  NodeFacts facts(const MembershipContext& context) const;
+  void journal(Effects& effects, JournalKind kind, EventName event, NodeId subject, Duration took,
+               std::string_view text) const;
+
+  const ClusterConfig& config_;
+  NodeId self_;
+  Incarnation incarnation_;
+  Voter voter_;
+  LeaseHolder lease_;
+  Coordinator coordinator_;
+  Random random_;
+  Record committed_;
+  bool leading_ = false;
+  std::uint32_t agree_us_ = 0;      // of the epoch that we lead
+  bool lost_lead_ = false;          // a higher promise stands in our way: a new epoch is needed
+  bool expelled_ = false;
+  std::variant<Idle, Preparing, Proposing> candidacy_;
+  Instant need_since_ = Instant::never();
+  NodeSet need_expelled_;
+  Instant not_before_;              // no candidacy of ours before this
+  Instant unfinished_since_ = Instant::never();
+  Instant next_fetch_;
+  Instant all_leases_over_;
+  Epoch told_epoch_;                // whose proposal told us leases
+  NodeSet told_;                    // of which nodes
+  NodeSet accounted_;               // nodes outside the view whose lease end is in all_leases_over_
+};
+
+}  // namespace vigil

@@ -1,0 +1,98 @@
+// The parts of one node's core and how they are wired: what NodeCore hides. node_core.cpp routes events
+// and time; heart.cpp sends heartbeats, answers them and keeps the lease; operator_desk.cpp forwards what
+// operators ask for.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "runtime/core/adapter_health.hpp"
+#include "runtime/core/detector.hpp"
+#include "runtime/core/group_holder.hpp"
+#include "runtime/core/membership.hpp"
+#include "runtime/core/node_core.hpp"
+#include "runtime/core/peers.hpp"
+
+namespace vigil {
+
+// An operator's command on its way to the coordinator and back.
+struct PendingOperator {
+  std::uint64_t id = 0;
+  OperatorCommand command;
+  Instant resend;
+  Instant give_up;
+};
+
+struct NodeCore::Parts {
+  Parts(const ClusterConfig& cluster_config, const NodeOptions& node_options, Instant now);
+
+  // node_core.cpp
+  void dispatch(Instant now, const Event& event);
+  void on_message(Instant now, const event::MessageReceived& received);
+  void advance(Instant now);
+  void advance_membership(Instant now);
+  void advance_holders(Instant now);
+  void deliver_own_messages(Instant now, Effects& out);
+  void emit(Instant now, const Effect& item, Effects& out);
+  void follow_record();
+  void follow_adapters(std::uint8_t changed);
+  void maybe_leave(Instant now);
+  MembershipContext membership_context(Instant now);
+  HolderContext holder_context(Instant now);
+  Instant next_deadline() const;
+  void describe(Instant now, NodeStatus& status) const;
+
+  // heart.cpp
+  void on_heartbeat(Instant now, const event::HeartbeatReceived& received);
+  void on_ack(Instant now, const event::AckReceived& received);
+  void refresh_table(Instant now);
+  void send_heartbeats(Instant now);
+  Heartbeat compose_heartbeat(Instant now, LinkIndex link);
+  void follow_lease(Instant now);
+
+  // operator_desk.cpp
+  void on_operator(Instant now, const event::OperatorAsked& asked);
+  void on_operator_reply(const OperatorReply& reply);
+  void advance_operators(Instant now);
+
+  // Journal line, and the hooks that are configured for the event.
+  void note(JournalKind kind, EventName event, NodeId subject, std::string_view text, Duration took = {},
+            NetworkIndex network = no_index, AdapterIndex adapter = no_index);
+  void run_hooks(EventName event, NodeId subject, NetworkIndex network, AdapterIndex adapter);
+  bool lease_good(Instant now) const { return now < membership.lease().until(); }
+
+  const ClusterConfig& config;
+  NodeId self;
+  Incarnation incarnation;
+  Detector detector;
+  AdapterHealth adapters;
+  PeerTable table;
+  Membership membership;
+  std::vector<GroupHolder> holders;
+  Effects scratch;                       // of the step under way
+  Record followed;                       // newest record that follow_record has seen
+
+  struct Beat {
+    Instant next;
+    std::uint32_t sequence = 0;
+  };
+  std::array<Beat, limits::max_links> beats{};
+  Instant lease_told;                    // the end last handed to the gates
+  Instant lease_lost_since = Instant::never();
+  bool quorum_lost_told = false;
+  std::uint64_t lease_gaps = 0;
+  bool ever_quorate = false;
+
+  bool membership_due = true;            // evidence changed: decide anew in this step
+  bool agent_up = true;
+  bool stop_wanted = false;              // operator: leave in good order
+  bool goodbye = false;                  // all stopped, say so in heartbeats
+  bool over = false;                     // StartAfresh or Left was emitted
+  std::uint32_t next_request = 1;
+  std::uint32_t next_report = 1;
+  std::uint64_t next_journal = 1;
+  NodeSet mismatch_told;                 // peers whose configuration differs, already told
+  BoundedVector<PendingOperator, 16> operators;
+};
+
+}  // namespace vigil

@@ -1,0 +1,183 @@
+#include "runtime/core/voter.hpp"
+
+#include "runtime/base/seeded_bugs.hpp"
+#include "runtime/core/desired_view.hpp"
+
+namespace vigil {
+
+namespace {
+
+// One raise of the ceiling serves this many epochs; the next is asked for when half are used.
+constexpr std::uint64_t ceiling_step = 1000;
+
+}  // namespace
+
+Voter::Voter(const ClusterConfig& config, NodeId self, Incarnation incarnation, const StoredState& stored, Instant now)
+    : config_(config), self_(self), incarnation_(incarnation), accepted_(stored.accepted), leases_(config.timing.lease) {
+  // An earlier life may have acknowledged a lease just before it ended.
+  const Duration acknowledged = stored.longest_acknowledged.ns == 0 ? longest_lease : stored.longest_acknowledged;
+  wait_until_ = now + outlast(longer(acknowledged, config.timing.lease));
+  longest_lease_stored_ = config.timing.lease;
+  promised_ = {stored.epoch_ceiling, no_node};
+  highest_seen_ = stored.epoch_ceiling;
+  wanted_counter_ = stored.epoch_ceiling + 1;
+  if (seeded_bug(Bug::restarted_voter_votes_at_once)) {
+    wait_until_ = now;
+    promised_ = {};
+    accepted_ = Record{};
+  }
+}
+
+void Voter::persist(Effects& effects) {
+  StoredState state;
+  state.epoch_ceiling = requested_ceiling_;
+  state.accepted = accepted_;
+  state.longest_acknowledged = longest_lease_stored_;
+  effects.push(effect::Persist{next_token_++, false, state});
+}
+
+void Voter::raise_ceiling(std::uint64_t counter, Effects& effects) {
+  if (counter > wanted_counter_) wanted_counter_ = counter;
+  if (wanted_counter_ + ceiling_step / 2 <= requested_ceiling_) return;
+  requested_ceiling_ = wanted_counter_ + ceiling_step;
+  ceiling_token_ = next_token_;
+  persist(effects);
+}
+
+void Voter::on_persisted(const event::Persisted& persisted) {
+  if (!persisted.ok) {
+    storage_failed_ = true;
+    return;
+  }
+  // Writes complete in order: a later token covers an earlier one.
+  if (persisted.token >= ceiling_token_) persisted_ceiling_ = requested_ceiling_;
+  storage_failed_ = false;
+}
+
+std::optional<Epoch> Voter::next_epoch() {
+  const std::uint64_t top = promised_.counter > highest_seen_ ? promised_.counter : highest_seen_;
+  const std::uint64_t counter = top + 1;
+  if (counter > wanted_counter_) wanted_counter_ = counter;
+  if (counter > persisted_ceiling_) return std::nullopt;
+  return Epoch{counter, self_};
+}
+
+void Voter::advance(const PeerTable& table, Effects& effects) {
+  raise_ceiling(promised_.counter, effects);
+  if (!held_) return;
+  const HeldVote vote = *held_;
+  if (vote.prepare.epoch <= promised_ || table.now - vote.since > config_.timing.candidacy_step() * 4) {
+    held_.reset();
+    return;
+  }
+  consider(table, vote, effects);
+}
+
+Instant Voter::next_deadline() const {
+  return held_ ? held_->since + config_.timing.vote_hold() : Instant::never();
+}
+
+void Voter::refuse(NodeId to, Epoch epoch, NackReason reason, NodeSet suspects_heard, Effects& effects) const {
+  effects.push(effect::SendMessage{to, Nack{epoch, promised_, reason, suspects_heard}});
+}
+
+void Voter::on_prepare(const PeerTable& table, NodeId from, const Prepare& prepare, Effects& effects) {
+  saw_epoch(prepare.epoch);
+  raise_ceiling(prepare.epoch.counter, effects);
+  if (!ready(table.now)) return refuse(from, prepare.epoch, NackReason::not_ready, {}, effects);
+  if (prepare.epoch.proposer != from) return;
+  if (!prepare.members.has(self_) || prepare.incarnations[self_] != incarnation_)
+    return refuse(from, prepare.epoch, NackReason::not_in_proposal, {}, effects);
+  if (prepare.epoch == promised_) return promise(table.now, from, prepare, effects);
+  if (prepare.epoch < promised_ && !(seeded_bug(Bug::vote_twice_in_epoch) && prepare.epoch.counter == promised_.counter))
+    return refuse(from, prepare.epoch, NackReason::epoch_too_low, {}, effects);
+  if (prepare.epoch.counter > persisted_ceiling_) return;  // asked for; the candidate repeats itself
+  const bool same = held_ && held_->from == from && held_->prepare.members == prepare.members;
+  HeldVote vote{from, prepare, same ? held_->since : table.now};
+  consider(table, vote, effects);
+}
+
+void Voter::consider(const PeerTable& table, const HeldVote& vote, Effects& effects) {
+  NodeSet objected;
+  const Opinion opinion = opinion_of(table, vote.from, vote.prepare, vote.since, objected);
+  if (opinion == Opinion::hold) {
+    held_ = vote;
+    return;
+  }
+  held_.reset();
+  if (opinion == Opinion::object)
+    return refuse(vote.from, vote.prepare.epoch, NackReason::still_hear_suspect, objected, effects);
+  promise(table.now, vote.from, vote.prepare, effects);
+}
+
+// May this member of the known view be left out, as far as we can tell?
+Voter::Opinion Voter::opinion_of_one(const PeerTable& table, NodeId from, const Prepare& prepare, Instant since,
+                                     NodeId node) const {
+  const Peer& peer = table.peers[node];
+  const View& view = accepted_.view;
+  if (!peer.known || !peer.heard) return Opinion::agree;
+  if (!view.holds(node, peer.latest.incarnation) || peer.latest.leaving) return Opinion::agree;
+  if (table.now - peer.last_sign > config_.timing.detection / 2) return Opinion::agree;
+  const bool cut_off = !prepare.candidate_heard.has(node) || !table.hears(node, from);
+  const NodeSet connected = largest_connected(table, prepare.members | NodeSet::of(node), view.coordinator);
+  if (!cut_off && connected.has(node)) return Opinion::object;
+  return table.now - since >= config_.timing.vote_hold() ? Opinion::agree : Opinion::hold;
+}
+
+Voter::Opinion Voter::opinion_of(const PeerTable& table, NodeId from, const Prepare& prepare, Instant since,
+                                 NodeSet& objected) const {
+  Opinion worst = Opinion::agree;
+  if (from == self_) return worst;  // the candidate has made up its mind
+  for (NodeId node : accepted_.view.members) {
+    if (node == self_ || node == from) continue;
+    if (prepare.members.has(node) && accepted_.view.holds(node, prepare.incarnations[node])) continue;
+    const Opinion one = opinion_of_one(table, from, prepare, since, node);
+    if (one == Opinion::object) objected.add(node);
+    if (one > worst) worst = one;
+  }
+  return worst;
+}
+
+void Voter::promise(Instant now, NodeId to, const Prepare& prepare, Effects& effects) {
+  if (prepare.epoch > promised_) promised_ = prepare.epoch;
+  // From here on, nodes that the proposal leaves out are not acknowledged any more.
+  leases_.keep_only(prepare.members);
+  Promise answer;
+  answer.epoch = prepare.epoch;
+  answer.recovering = !accepted_in_this_life_;
+  if (!seeded_bug(Bug::forget_accepted_on_promise)) answer.accepted = accepted_;
+  leases_.leases_left(now, prepare.members, answer.leases);
+  effects.push(effect::SendMessage{to, answer});
+}
+
+void Voter::on_accept(Instant now, NodeId from, const Accept& accept, Effects& effects) {
+  const Record& record = accept.record;
+  saw_epoch(record.stamp.epoch);
+  raise_ceiling(record.stamp.epoch.counter, effects);
+  if (!ready(now) || !record.view.holds(self_, incarnation_)) return;
+  if (record.stamp.epoch < promised_) return refuse(from, record.stamp.epoch, NackReason::epoch_too_low, {}, effects);
+  if (record.stamp.epoch.counter > persisted_ceiling_) return;
+  promised_ = record.stamp.epoch;
+  if (accepted_.stamp < record.stamp) {
+    accepted_ = record;
+    leases_.keep_only(record.view.members);
+    persist(effects);
+  }
+  if (accepted_.stamp != record.stamp) return;  // an old version, overtaken
+  accepted_in_this_life_ = true;
+  effects.push(effect::SendMessage{from, Accepted{record.stamp}});
+}
+
+void Voter::learn(const Record& record, Effects& effects) {
+  saw_epoch(record.stamp.epoch);
+  if (record.stamp <= accepted_.stamp) return;
+  accepted_ = record;
+  persist(effects);
+}
+
+void Voter::on_committed(const View& view) {
+  saw_epoch(view.epoch);
+  if (view.epoch >= promised_) leases_.keep_only(view.members);
+}
+
+}  // namespace vigil
