@@ -1,7 +1,7 @@
 // The bytes of one control packet. Reader and writer share one set of verbs, so that each record
-// describes its fields once, in a template, and both directions follow from it. Little-endian,
-// unaligned, no padding, no allocation. The reader never reads past its span and never trusts a
-// value: the first bad one makes it fail for good, and what it returned is to be thrown away.
+// describes its fields once, in a template, and both directions follow from it. Fixed-width fields as
+// in runtime/wire/bytes.hpp, no padding, no allocation. The reader never trusts a value: the first bad
+// one makes it fail for good, and what it returned is to be thrown away.
 //
 // Text is a length byte and that many bytes. It ends on a terminal, so it holds no control
 // characters: the writer replaces them with '?', the reader refuses them.
@@ -9,13 +9,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 
 #include "runtime/base/bounded.hpp"
 #include "runtime/base/cluster.hpp"
 #include "runtime/base/ids.hpp"
 #include "runtime/base/time.hpp"
+#include "runtime/wire/bytes.hpp"
 
 namespace vigil::control {
 
@@ -27,24 +27,28 @@ constexpr bool is_control(std::uint8_t byte, std::uint8_t previous) {
 
 class PacketWriter {
  public:
-  static constexpr bool writes = true;
-  explicit PacketWriter(std::span<std::byte> buffer) : buffer_(buffer) {}
+  explicit PacketWriter(std::span<std::byte> buffer)
+      : out_(wire::MutableBytes(reinterpret_cast<std::uint8_t*>(buffer.data()), buffer.size())) {}
 
-  std::size_t size() const { return at_; }
+  // The records are bounded below packet_bytes: to run out of room is our bug.
+  std::size_t size() const {
+    VIGIL_ASSERT(out_.ok());
+    return out_.size();
+  }
 
-  void u8(std::uint8_t value) { put(value, 1); }
-  void u16(std::uint16_t value) { put(value, 2); }
-  void u32(std::uint32_t value) { put(value, 4); }
-  void u64(std::uint64_t value) { put(value, 8); }
-  void i64(std::int64_t value) { put(static_cast<std::uint64_t>(value), 8); }
-  void boolean(bool value) { put(value ? 1 : 0, 1); }
+  void u8(std::uint8_t value) { out_.put_u8(value); }
+  void u16(std::uint16_t value) { out_.put_u16(value); }
+  void u32(std::uint32_t value) { out_.put_u32(value); }
+  void u64(std::uint64_t value) { out_.put_u64(value); }
+  void i64(std::int64_t value) { out_.put_i64(value); }
+  void boolean(bool value) { out_.put_u8(value ? 1 : 0); }
   void duration(Duration value) { i64(value.ns); }
-  void node(NodeId value) { put(value, 1); }
-  void nodes(NodeSet value) { put(value.bits(), 8); }
-  void index(std::uint8_t value, std::size_t) { put(value, 1); }
+  void node(NodeId value) { out_.put_u8(value); }
+  void nodes(NodeSet value) { out_.put_u64(value.bits()); }
+  void index(std::uint8_t value, std::size_t) { out_.put_u8(value); }
   template <typename E>
   void enumeration(E value, E) {
-    put(static_cast<std::uint64_t>(value), 1);
+    out_.put_u8(static_cast<std::uint8_t>(value));
   }
   template <std::size_t N>
   void text(const BoundedString<N>& value) {
@@ -71,31 +75,25 @@ class PacketWriter {
   }
 
  private:
-  void put(std::uint64_t value, std::size_t bytes) {
-    VIGIL_ASSERT(buffer_.size() - at_ >= bytes);  // the records are bounded below packet_bytes
-    for (std::size_t i = 0; i < bytes; ++i) buffer_[at_++] = static_cast<std::byte>(value >> (8 * i));
-  }
-
-  std::span<std::byte> buffer_;
-  std::size_t at_ = 0;
+  wire::ByteWriter out_;
 };
 
 class PacketReader {
  public:
-  static constexpr bool writes = false;
-  explicit PacketReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  explicit PacketReader(std::span<const std::byte> bytes)
+      : in_(wire::Bytes(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size())) {}
 
-  bool too_short() const { return too_short_; }
   bool bad_value() const { return bad_value_; }
-  bool at_end() const { return at_ == bytes_.size(); }
+  bool too_short() const { return !in_.ok() && !bad_value_; }
+  bool at_end() const { return in_.finished(); }
 
-  void u8(std::uint8_t& value) { value = static_cast<std::uint8_t>(take(1)); }
-  void u16(std::uint16_t& value) { value = static_cast<std::uint16_t>(take(2)); }
-  void u32(std::uint32_t& value) { value = static_cast<std::uint32_t>(take(4)); }
-  void u64(std::uint64_t& value) { value = take(8); }
-  void i64(std::int64_t& value) { value = static_cast<std::int64_t>(take(8)); }
+  void u8(std::uint8_t& value) { value = in_.get_u8(); }
+  void u16(std::uint16_t& value) { value = in_.get_u16(); }
+  void u32(std::uint32_t& value) { value = in_.get_u32(); }
+  void u64(std::uint64_t& value) { value = in_.get_u64(); }
+  void i64(std::int64_t& value) { value = in_.get_i64(); }
   void boolean(bool& value) {
-    const auto byte = take(1);
+    const auto byte = in_.get_u8();
     require(byte <= 1);
     value = byte == 1;
   }
@@ -104,42 +102,36 @@ class PacketReader {
     u8(value);
     require(value < limits::max_nodes || value == no_node);
   }
-  void nodes(NodeSet& value) { value = NodeSet::from_bits(take(8)); }
+  void nodes(NodeSet& value) { value = NodeSet::from_bits(in_.get_u64()); }
   void index(std::uint8_t& value, std::size_t bound) {
     u8(value);
     require(value < bound || value == no_index);
   }
   template <typename E>
   void enumeration(E& value, E last) {
-    const auto byte = take(1);
-    require(byte <= static_cast<std::uint64_t>(last));
-    value = bad_value_ ? E{} : static_cast<E>(byte);
+    const auto byte = in_.get_u8();
+    require(byte <= static_cast<std::uint8_t>(last));
+    value = in_.ok() ? static_cast<E>(byte) : E{};
   }
   template <std::size_t N>
   void text(BoundedString<N>& value) {
-    const auto length = static_cast<std::size_t>(take(1));
+    const auto length = std::size_t{in_.get_u8()};
     require(length <= N);
-    if (bad_value_ || too_short_) return;
-    if (bytes_.size() - at_ < length) {
-      too_short_ = true;
-      return;
-    }
     char characters[N + 1];
     std::uint8_t previous = 0;
-    for (std::size_t i = 0; i < length; ++i) {
-      const auto byte = static_cast<std::uint8_t>(bytes_[at_ + i]);
+    std::size_t read = 0;
+    for (const std::uint8_t byte : in_.get_bytes(length)) {
       require(!is_control(byte, previous));
-      characters[i] = static_cast<char>(byte);
+      characters[read++] = static_cast<char>(byte);
       previous = byte;
     }
-    at_ += length;
-    value.assign({characters, length});
+    value.assign({characters, read});
   }
   void address(IpAddress& value) {
     value = IpAddress{};
     u8(value.family);
     require(value.family == 0 || value.family == 4 || value.family == 6);
-    if (bad_value_ || value.family == 0) return;
+    if (!in_.ok() || value.family == 0) return;
     u8(value.prefix);
     require(value.prefix <= (value.family == 4 ? 32 : 128));
     for (std::size_t i = 0; i < (value.family == 4 ? 4u : 16u); ++i) u8(value.bytes[i]);
@@ -147,9 +139,9 @@ class PacketReader {
   template <typename T, std::size_t N, typename Item>
   void list(BoundedVector<T, N>& items, Item item) {
     items.clear();
-    const auto count = static_cast<std::size_t>(take(1));
+    const auto count = std::size_t{in_.get_u8()};
     require(count <= N);
-    for (std::size_t i = 0; i < count && !bad_value_ && !too_short_; ++i) {
+    for (std::size_t i = 0; i < count && in_.ok(); ++i) {
       items.push(T{});
       item(items.back());
     }
@@ -157,22 +149,12 @@ class PacketReader {
 
  private:
   void require(bool holds) {
-    if (!holds) bad_value_ = true;
-  }
-  std::uint64_t take(std::size_t bytes) {
-    if (too_short_ || bytes_.size() - at_ < bytes) {
-      too_short_ = true;
-      return 0;
-    }
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < bytes; ++i)
-      value |= static_cast<std::uint64_t>(static_cast<std::uint8_t>(bytes_[at_++])) << (8 * i);
-    return value;
+    if (holds || !in_.ok()) return;
+    bad_value_ = true;
+    in_.fail();
   }
 
-  std::span<const std::byte> bytes_;
-  std::size_t at_ = 0;
-  bool too_short_ = false;
+  wire::ByteReader in_;
   bool bad_value_ = false;
 };
 

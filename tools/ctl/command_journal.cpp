@@ -1,0 +1,65 @@
+// `vigil why` and `vigil events`: what the nodes wrote down.
+#include <cstdio>
+
+#include "tools/ctl/commands.hpp"
+#include "tools/ctl/exit_code.hpp"
+#include "tools/ctl/json.hpp"
+#include "tools/ctl/sentence.hpp"
+#include "tools/ctl/table.hpp"
+
+namespace vigil::ctl {
+
+namespace {
+
+std::string no_such_group(const ClusterPicture& picture, const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& group : picture.groups) names.push_back(group.name.str());
+  return "there is no group '" + name + "' in cluster " + picture.cluster.name.str() + "; there is " +
+         joined(names, "none");
+}
+
+// Printed at once: a follower's reader may be a pipe.
+bool print_event(const Journal& entry, bool json, bool colours) {
+  const std::string line = (json ? journal_json(entry) : event_line(entry, colours)) + '\n';
+  return std::fputs(line.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+}
+
+}  // namespace
+
+int run_why(const std::string& socket, const WhyOptions& options) {
+  Result<control::Client> client = control::Client::connect(socket);
+  if (!client) return failed(client.error());
+  const Result<ClusterPicture> picture = client->status();
+  if (!picture) return failed(picture.error());
+  const control::reply::Group* group = picture->group(options.group);
+  if (group == nullptr) {
+    complain(no_such_group(*picture, options.group));
+    return exit_failed;
+  }
+  Result<std::vector<Journal>> entries = client->journal({Name(options.group), 0, 0});
+  if (!entries) return failed(entries.error());
+  const auto takeovers = takeovers_of(*picture, *group, std::move(entries).value(), options.last);
+  const std::string page =
+      options.json ? why_json(options.group, takeovers) : why_text(*picture, *group, takeovers, stdout_wants_colour());
+  std::fputs(page.c_str(), stdout);
+  return exit_ok;
+}
+
+int run_events(const std::string& socket, const EventsOptions& options) {
+  if (!is_name_length(options.group)) return exit_usage;
+  Result<control::Client> client = control::Client::connect(socket);
+  if (!client) return failed(client.error());
+  const bool colours = stdout_wants_colour();
+  if (options.follow) {
+    const auto each = [&](const Journal& entry) { return print_event(entry, options.json, colours); };
+    const Status ended = client->follow({Name(options.group), options.last}, each);
+    return ended ? exit_failed : failed(ended.error());  // ok: standard output went away
+  }
+  const Result<std::vector<Journal>> entries = client->journal({Name(options.group), 0, options.last});
+  if (!entries) return failed(entries.error());
+  for (const Journal& entry : *entries)
+    if (!print_event(entry, options.json, colours)) return exit_failed;
+  return exit_ok;
+}
+
+}  // namespace vigil::ctl

@@ -1,0 +1,65 @@
+// What each command of `vigil` does, once its arguments are parsed. Each returns an ExitCode, prints
+// its result on standard output and its complaints on standard error.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "runtime/base/result.hpp"
+#include "tools/client/control_protocol.hpp"
+
+namespace vigil::ctl {
+
+struct StatusOptions {
+  bool json = false;
+  bool exit_code = false;  // exit_degraded when there is a problem
+  double watch_s = 0;      // 0: once
+};
+int run_status(const std::string& socket, const StatusOptions& options);
+
+struct LinksOptions {
+  bool json = false;
+};
+int run_links(const std::string& socket, const LinksOptions& options);
+
+struct WhyOptions {
+  std::string group;
+  bool json = false;
+  std::uint32_t last = 1;
+};
+int run_why(const std::string& socket, const WhyOptions& options);
+
+struct EventsOptions {
+  bool follow = false;
+  bool json = false;
+  std::string group;
+  std::uint32_t last = 50;
+};
+int run_events(const std::string& socket, const EventsOptions& options);
+
+struct OperateOptions {
+  OperatorVerb verb = OperatorVerb::move_group;
+  std::string group;
+  std::string node;
+  bool wait = true;
+  bool yes = false;  // confirm_down: do not ask
+  double timeout_s = 60;
+};
+int run_operate(const std::string& socket, const OperateOptions& options);
+
+int run_check_config(const std::string& path);
+int run_key_generate(const std::string& path);
+int run_version(const std::string& socket, bool json);
+int run_completion_bash();
+enum class NamesOf { nodes, groups };
+int run_names(const std::string& socket, NamesOf what);
+
+// Complains and returns false for text that is too long to be any name.
+bool is_name_length(const std::string& name);
+
+// "vigil: message" on standard error.
+void complain(const std::string& message);
+// Complains; exit_unreachable or exit_failed.
+int failed(const Error& error);
+
+}  // namespace vigil::ctl

@@ -1,0 +1,260 @@
+#include "tools/ctl/json.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/config/names.hpp"
+#include "runtime/events/environment.hpp"
+#include "tools/ctl/health.hpp"
+#include "tools/ctl/sentence.hpp"
+#include "tools/ctl/words.hpp"
+
+namespace vigil::ctl {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using control::reply::Adapter;
+using control::reply::Group;
+using control::reply::GroupAddress;
+using control::reply::Link;
+using control::reply::Node;
+
+std::string printed(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+Json name_or_null(const ClusterPicture& picture, NodeId node) {
+  return node == no_node ? Json() : Json(picture.name_of(node));
+}
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
+Json epoch_json(const ClusterPicture& picture, const Epoch& epoch) {
+  return {{"counter", epoch.counter}, {"proposer", name_or_null(picture, epoch.proposer)}};
+}
+
+Json budget_json(const Budget& budget) {
+  return {{"detect", budget.detect_us / 1000.0},
+          {"agree", budget.agree_us / 1000.0},
+          {"fence", budget.fence_us / 1000.0},
+          {"storage", budget.storage_us / 1000.0},
+          {"address", budget.address_us / 1000.0},
+          {"application", budget.application_us / 1000.0},
+          {"total", static_cast<double>(total_us(budget)) / 1000.0}};
+}
+
+Json node_json(const ClusterPicture& picture, const Node& node) {
+  Json networks = Json::array();
+  for (std::size_t i = 0; i < picture.cluster.networks.size(); ++i)
+    if ((node.networks_up >> i) & 1) networks.push_back(picture.cluster.networks[i].str());
+  Json groups = Json::array();
+  for (const Group& group : picture.groups)
+    if (group.state.owner == node.id) groups.push_back(group.name.str());
+  return {{"name", node.name.str()},
+          {"id", node.id + 1},
+          {"self", node.self},
+          {"state", node_word(picture, node)},
+          {"member", node.member},
+          {"ready", node.ready},
+          {"standby", node.standby},
+          {"leaving", node.leaving},
+          {"unfenced", node.unfenced},
+          {"heard", node.heard},
+          {"suspected", node.suspected},
+          {"config_matches", node.config_matches},
+          {"networks_up", networks},
+          {"groups", groups},
+          {"lateness_ms", node.lateness_ms},
+          {"boot_id", hex_text(node.incarnation.boot_id)},
+          {"start_id", hex_text(node.incarnation.start_id)}};
+}
+
+Json group_json(const ClusterPicture& picture, const Group& group) {
+  const GroupState& state = group.state;
+  Json nodes = Json::array();
+  for (NodeId id : group.nodes) nodes.push_back(picture.name_of(id));
+  Json addresses = Json::array();
+  for (const GroupAddress& address : group.addresses)
+    addresses.push_back({{"address", format_address(address.address)},
+                         {"network", address.network.str()},
+                         {"device", text_or_null(address.device.str())}});
+  return {{"name", group.name.str()},
+          {"phase", word(state.phase)},
+          {"owner", name_or_null(picture, state.owner)},
+          {"previous", name_or_null(picture, state.previous)},
+          {"reason", word(state.reason)},
+          {"reason_text", because(state.reason, picture.name_of(state.previous))},
+          {"generation", state.generation},
+          {"wanted", state.wanted},
+          {"pinned", name_or_null(picture, state.pinned)},
+          {"unproven", picture.names_of(state.unproven)},
+          {"failed_on", picture.names_of(state.failed_on)},
+          {"blocked_text", blocked_text(picture, group)},
+          {"step_text", group.step_text.str()},
+          {"policy", word(group.policy)},
+          {"fallback", group.fallback},
+          {"priority", group.priority},
+          {"nodes", nodes},
+          {"addresses", addresses},
+          {"application", group.has_application ? Json(group.application.str()) : Json()},
+          {"restarts", state.restarts},
+          {"budget_ms", budget_json(state.last)},
+          {"last_takeover_unix_ms", state.last_wall_ns / 1'000'000}};
+}
+
+Json link_json(const Node& peer, const Link& link) {
+  const double all = static_cast<double>(link.received) + static_cast<double>(link.lost);
+  return {{"peer", peer.name.str()},
+          {"kind", word(link.kind)},
+          {"device", link.device.str()},
+          {"network", link.network.str()},
+          {"by", link.by},
+          {"link", link.link},
+          {"state", word(link.state)},
+          {"last_heard_ms", link.received > 0 ? Json(link.last_heard_ago.ms()) : Json()},
+          {"received", link.received},
+          {"lost", link.lost},
+          {"loss_percent", all > 0 ? 100.0 * static_cast<double>(link.lost) / all : 0.0},
+          {"duplicated", link.duplicated},
+          {"reordered", link.reordered},
+          {"jitter_ms", link.jitter_us / 1000.0},
+          {"round_trip_ms", link.round_trip_us / 1000.0},
+          {"flaps", link.flaps}};
+}
+
+Json links_array(const ClusterPicture& picture) {
+  Json links = Json::array();
+  for (const Node& node : picture.nodes)
+    for (const Link& link : node.links) links.push_back(link_json(node, link));
+  return links;
+}
+
+Json adapters_array(const ClusterPicture& picture) {
+  Json adapters = Json::array();
+  for (const Adapter& adapter : picture.adapters)
+    adapters.push_back({{"device", adapter.device.str()},
+                        {"network", adapter.network.str()},
+                        {"role", word(adapter.role)},
+                        {"address", adapter.address.family == 0 ? Json() : Json(format_address(adapter.address))},
+                        {"usable", adapter.usable},
+                        {"healthy", adapter.healthy}});
+  return adapters;
+}
+
+// The members that the journal files of runtime/events have too, under the same names.
+Json entry_json(const control::reply::Journal& journal) {
+  const JournalEntry& entry = journal.entry;
+  Json json;
+  json["sequence"] = entry.sequence;
+  json["node"] = entry.node + 1;
+  json["node_name"] = journal.node.str();
+  json["time"] = events::time_text(entry.wall_ns);
+  json["wall_ns"] = entry.wall_ns;
+  json["boot_ns"] = entry.boot_ns;
+  json["kind"] = word(entry.kind);
+  if (entry.event != EventName::none) json["event"] = to_string(entry.event);
+  json["epoch"] = entry.stamp.epoch.counter;
+  if (entry.stamp.epoch.proposer != no_node) json["proposer"] = entry.stamp.epoch.proposer + 1;
+  json["record"] = entry.stamp.version;
+  if (entry.group != no_index) {
+    json["group"] = entry.group;
+    json["group_name"] = journal.group.str();
+    json["generation"] = entry.generation;
+  }
+  if (entry.subject != no_node) {
+    json["subject"] = entry.subject + 1;
+    json["subject_name"] = journal.subject.str();
+  }
+  if (entry.network != no_index) {
+    json["network"] = entry.network;
+    json["network_name"] = journal.network.str();
+  }
+  if (entry.adapter != no_index) {
+    json["adapter"] = entry.adapter;
+    json["device"] = journal.device.str();
+  }
+  if (entry.duration_us >= 0) json["duration_us"] = entry.duration_us;
+  json["text"] = entry.text.str();
+  json["sentence"] = sentence(journal);
+  return json;
+}
+
+Json takeover_json(const Takeover& takeover) {
+  Json timeline = Json::array();
+  for (const Journal& entry : takeover.entries) {
+    Json step = entry_json(entry);
+    step["at_ms"] = static_cast<double>(entry.entry.wall_ns - takeover.zero_wall_ns) / 1e6;
+    timeline.push_back(step);
+  }
+  return {{"generation", takeover.generation},
+          {"from", text_or_null(takeover.from)},
+          {"to", text_or_null(takeover.to)},
+          {"reason", word(takeover.reason)},
+          {"reason_text", because(takeover.reason, takeover.from)},
+          {"phase", word(takeover.phase)},
+          {"complete", takeover.budget.has_value()},
+          {"zero_wall_ns", takeover.zero_wall_ns},
+          {"zero_is_last_sign_of_life", takeover.zero_is_last_sign},
+          {"budget_ms", takeover.budget ? budget_json(*takeover.budget) : Json()},
+          {"timeline", timeline}};
+}
+
+}  // namespace
+
+std::string status_json(const ClusterPicture& picture) {
+  const auto& c = picture.cluster;
+  Json json;
+  json["schema"] = 1;
+  json["cluster"] = c.name.str();
+  json["config_hash"] = hex_text(c.config_hash);
+  json["config_version"] = c.config_version;
+  json["profile"] = word(c.profile);
+  json["timing_ms"] = {{"interval", c.interval.ms()}, {"detection", c.detection.ms()}, {"lease", c.lease.ms()}};
+  json["self"] = picture.name_of(c.self);
+  json["role"] = word(c.role);
+  json["role_text"] = c.role_text.str();
+  json["quorate"] = c.quorate;
+  json["epoch"] = epoch_json(picture, c.epoch);
+  json["record_version"] = c.record_version;
+  json["coordinator"] = name_or_null(picture, c.coordinator);
+  json["members"] = picture.names_of(c.members);
+  json["voters"] = picture.names_of(c.voters);
+  json["votes_needed"] = c.votes_needed;
+  json["view_changing"] = c.changing;
+  json["lease_left_ms"] = c.lease_left.ms();
+  json["lease_gaps"] = c.lease_gaps;
+  json["late_count"] = c.late_count;
+  json["worst_lateness_ms"] = c.worst_lateness.ms();
+  const auto problems = problems_of(picture);
+  json["healthy"] = problems.empty();
+  json["problems"] = problems;
+  json["nodes"] = Json::array();
+  for (const Node& node : picture.nodes) json["nodes"].push_back(node_json(picture, node));
+  json["groups"] = Json::array();
+  for (const Group& group : picture.groups) json["groups"].push_back(group_json(picture, group));
+  json["links"] = links_array(picture);
+  json["adapters"] = adapters_array(picture);
+  return printed(json, 2) + '\n';
+}
+
+std::string links_json(const ClusterPicture& picture) {
+  Json json;
+  json["schema"] = 1;
+  json["self"] = picture.name_of(picture.cluster.self);
+  json["links"] = links_array(picture);
+  json["adapters"] = adapters_array(picture);
+  return printed(json, 2) + '\n';
+}
+
+std::string why_json(const std::string& group, const std::vector<Takeover>& takeovers) {
+  Json json;
+  json["schema"] = 1;
+  json["group"] = group;
+  json["takeovers"] = Json::array();
+  for (const Takeover& takeover : takeovers) json["takeovers"].push_back(takeover_json(takeover));
+  return printed(json, 2) + '\n';
+}
+
+std::string journal_json(const control::reply::Journal& entry) { return printed(entry_json(entry), -1); }
+
+}  // namespace vigil::ctl
