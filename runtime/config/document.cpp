@@ -44,17 +44,26 @@ Value convert(const toml::node& node, int depth, Diagnostics& diagnostics) {
   return value;
 }
 
-// Line number of the first line that is too long; 0 where none is.
-std::uint32_t overlong_line(std::string_view text) {
-  std::uint32_t line = 1;
-  std::size_t start = 0;
-  while (start <= text.size()) {
-    const std::size_t end = std::min(text.find('\n', start), text.size());
-    if (end - start > max_line_bytes) return line;
-    start = end + 1;
-    ++line;
+// Finds what TOML forbids or a person never writes before the library sees it: overlong lines, and
+// control characters, on which its assertions are not all reliable. True when the text is clean.
+bool check_text(std::string_view text, Diagnostics& diagnostics) {
+  Position at{1, 1};
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') {
+      at = {at.line + 1, 1};
+      continue;
+    }
+    if ((byte < 0x20 && c != '\t' && c != '\r') || byte == 0x7f) {
+      diagnostics.error(at, "control character " + std::to_string(byte) + "; expected printable text");
+      return false;
+    }
+    if (++at.column > max_line_bytes + 1) {
+      diagnostics.error({at.line, 1}, "the line is longer than " + std::to_string(max_line_bytes) + " bytes");
+      return false;
+    }
   }
-  return 0;
+  return true;
 }
 
 }  // namespace
@@ -84,10 +93,7 @@ Value parse_document(std::string_view text, Diagnostics& diagnostics) {
     diagnostics.error({}, "the file is too large; expected at most " + std::to_string(max_document_bytes) + " bytes");
     return {};
   }
-  if (const std::uint32_t line = overlong_line(text); line > 0) {
-    diagnostics.error({line, 1}, "the line is longer than " + std::to_string(max_line_bytes) + " bytes");
-    return {};
-  }
+  if (!check_text(text, diagnostics)) return {};
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
     diagnostics.error(position_of(parsed.error().source()),
