@@ -57,11 +57,6 @@ class KeepComplaint {
   libbpf_print_fn_t previous_;
 };
 
-template <typename T>
-constexpr std::size_t array_bytes() {
-  return sizeof(T) * VIGIL_GATE_SLOTS;
-}
-
 std::size_t whole_pages(std::size_t bytes) {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   return (bytes + page - 1) / page * page;
@@ -78,18 +73,16 @@ constexpr const char* program_names[2][2] = {{"vigil_gate_in", "vigil_gate_in3"}
 
 void GateProgram::CloseObject::operator()(bpf_object* object) const { bpf_object__close(object); }
 
-template <typename T>
-void GateProgram::Unmap<T>::operator()(T* memory) const {
-  ::munmap(memory, whole_pages(array_bytes<T>()));
-}
+void GateProgram::Unmap::operator()(void* memory) const { ::munmap(memory, bytes); }
 
 template <typename T>
 Status GateProgram::map_array(const char* name, Mapped<T>& memory) {
   const int fd = bpf_object__find_map_fd_by_name(object_.get(), name);
   if (fd < 0) return Error::of(std::string("the lease gate's object has no map ") + name + "; rebuild Vigil");
-  void* mapped = ::mmap(nullptr, whole_pages(array_bytes<T>()), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+  const std::size_t bytes = whole_pages(sizeof(T) * VIGIL_GATE_SLOTS);
+  void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
   if (mapped == MAP_FAILED) return Error::from_errno(std::string("mapping the lease gate's ") + name, errno);
-  memory.reset(static_cast<T*>(mapped));
+  memory = Mapped<T>(static_cast<T*>(mapped), Unmap{bytes});
   return {};
 }
 

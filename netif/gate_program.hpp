@@ -57,12 +57,12 @@ class GateProgram {
   struct CloseObject {
     void operator()(bpf_object* object) const;
   };
-  template <typename T>
   struct Unmap {
-    void operator()(T* memory) const;
+    std::size_t bytes;
+    void operator()(void* memory) const;
   };
   template <typename T>
-  using Mapped = std::unique_ptr<T, Unmap<T>>;
+  using Mapped = std::unique_ptr<T, Unmap>;
   template <typename T>
   Status map_array(const char* name, Mapped<T>& memory);
   Status find_programs();

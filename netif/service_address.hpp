@@ -56,8 +56,8 @@ class ServiceAddresses {
 
   // The slot must be free. On an error nothing is left: no address, no gate.
   Result<AcquireTiming> acquire(const AcquireRequest& request);
-  // To another adapter of this node (swap_adapter); the gate stays open. On an error the address is on
-  // neither adapter, its slot still in use: release it.
+  // To another adapter of this node (swap_adapter); the gate stays open. On an error the slot is still
+  // in use, and the address perhaps on neither adapter: release it.
   Result<AcquireTiming> move(AddressSlot slot, int ifindex, const MacAddress& mac);
   // A free slot is success: there was nothing to release.
   Result<ReleaseTiming> release(AddressSlot slot);
