@@ -2,41 +2,27 @@
 #include "tools/client/resolve.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
+#include <string_view>
+
+#include "runtime/config/names.hpp"
 
 namespace vigil::control {
 
 namespace {
-
-// Levenshtein distance of two names.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::array<std::size_t, limits::name_length + 1> row{};
-  b = b.substr(0, limits::name_length);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t above = row[j + 1];
-      row[j + 1] = std::min({above + 1, row[j] + 1, diagonal + (a[i] == b[j] ? 0u : 1u)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
 
 // "there is no group `wbe` in cluster demo; did you mean `web`?", else with the list of what there is.
 template <typename List>
 void refuse_name(const ClusterConfig& config, const char* what, std::string_view name, const List& list,
                  reply::Refused& refused) {
   std::string_view nearest;
-  std::size_t best = 1 + name.size() / 3;
-  for (const auto& item : list)
-    if (const std::size_t d = distance(name, item.name.view()); d <= best) {
-      best = d;
-      nearest = item.name.view();
-    }
+  std::size_t best = std::max<std::size_t>(1, name.size() / 3) + 1;
+  for (const auto& item : list) {
+    const std::size_t edits = edit_distance(name, item.name.view());
+    if (edits >= best || edits >= item.name.size()) continue;
+    best = edits;
+    nearest = item.name.view();
+  }
   char text[decltype(refused.text)::capacity() + 1];
   int length = std::snprintf(text, sizeof text, "there is no %s '%.*s' in cluster %s", what,
                              static_cast<int>(name.size()), name.data(), config.name.c_str());
@@ -67,18 +53,6 @@ bool needs_group(OperatorVerb verb) {
 bool needs_node(OperatorVerb verb) { return verb == OperatorVerb::move_group || !needs_group(verb); }
 
 }  // namespace
-
-GroupIndex find_group(const ClusterConfig& config, std::string_view name) {
-  for (std::size_t i = 0; i < config.groups.size(); ++i)
-    if (config.groups[i].name == name) return static_cast<GroupIndex>(i);
-  return no_index;
-}
-
-NodeId find_node(const ClusterConfig& config, std::string_view name) {
-  for (std::size_t i = 0; i < config.nodes.size(); ++i)
-    if (config.nodes[i].name == name) return config.nodes[i].id;
-  return no_node;
-}
 
 bool resolve(const ClusterConfig& config, const request::Operate& operate, OperatorCommand& command,
              reply::Refused& refused) {

@@ -2,17 +2,11 @@
 // wrong and which one may have been meant. The daemon's side; allocates nothing.
 #pragma once
 
-#include <string_view>
-
 #include "runtime/base/cluster.hpp"
 #include "runtime/base/message.hpp"
 #include "tools/client/control_protocol.hpp"
 
 namespace vigil::control {
-
-// no_index / no_node: there is none of that name.
-GroupIndex find_group(const ClusterConfig& config, std::string_view name);
-NodeId find_node(const ClusterConfig& config, std::string_view name);
 
 // False: `refused` says why.
 bool resolve(const ClusterConfig& config, const request::Operate& operate, OperatorCommand& command,

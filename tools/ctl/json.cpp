@@ -179,13 +179,21 @@ Json entry_json(const control::reply::Journal& journal) {
   return json;
 }
 
-Json takeover_json(const Takeover& takeover) {
+Json timeline_json(const std::vector<Journal>& entries, std::int64_t zero_wall_ns) {
   Json timeline = Json::array();
-  for (const Journal& entry : takeover.entries) {
+  for (const Journal& entry : entries) {
     Json step = entry_json(entry);
-    step["at_ms"] = static_cast<double>(entry.entry.wall_ns - takeover.zero_wall_ns) / 1e6;
+    step["at_ms"] = static_cast<double>(entry.entry.wall_ns - zero_wall_ns) / 1e6;
     timeline.push_back(step);
   }
+  return timeline;
+}
+
+Json takeover_json(const Takeover& takeover) {
+  Json incidents = Json::array();
+  for (const Incident& incident : takeover.incidents)
+    incidents.push_back({{"zero_wall_ns", incident.zero_wall_ns},
+                         {"timeline", timeline_json(incident.entries, incident.zero_wall_ns)}});
   return {{"generation", takeover.generation},
           {"from", text_or_null(takeover.from)},
           {"to", text_or_null(takeover.to)},
@@ -196,7 +204,8 @@ Json takeover_json(const Takeover& takeover) {
           {"zero_wall_ns", takeover.zero_wall_ns},
           {"zero_is_last_sign_of_life", takeover.zero_is_last_sign},
           {"budget_ms", takeover.budget ? budget_json(*takeover.budget) : Json()},
-          {"timeline", timeline}};
+          {"timeline", timeline_json(takeover.entries, takeover.zero_wall_ns)},
+          {"incidents", incidents}};
 }
 
 }  // namespace

@@ -58,28 +58,30 @@ struct Phrase {
   JournalKind kind;
   EventName event;
   const char* text;
+  bool whole = false;  // says all that the writer's own text says
 };
 constexpr Phrase phrases[] = {
-    {JournalKind::accused, EventName::node_down, "suspects {s}"},
-    {JournalKind::voted, EventName::node_down, "votes to go on without {s}"},
-    {JournalKind::voted, EventName::node_up, "votes to let {s} in"},
+    {JournalKind::accused, EventName::node_down, "suspects {s}, which is silent on every link", true},
+    {JournalKind::voted, EventName::node_down, "asked {s} to vote"},
     {JournalKind::decided, EventName::node_down, "the cluster goes on without {s}"},
     {JournalKind::decided, EventName::node_up, "the cluster lets {s} in"},
-    {JournalKind::decided, EventName::view_change, "a new view is in force"},
+    {JournalKind::decided, EventName::view_change, "a new view is in force, led by {s}", true},
     {JournalKind::decided, EventName::rg_move, "{g} is given to {s}"},
     {JournalKind::decided, EventName::rg_fallback, "{g} is to return to {s}"},
     {JournalKind::decided, EventName::resource_group_offline, "{g} is to be offline"},
     {JournalKind::decided, EventName::resource_group_online, "{g} is to be online"},
     {JournalKind::decided, EventName::resource_group_blocked, "{g} is blocked"},
     {JournalKind::observed, EventName::server_down, "the application of {g} died"},
-    {JournalKind::observed, EventName::lease_gap, "its own lease ran out for a moment"},
-    {JournalKind::observed, EventName::late, "its own loop woke up late; it accuses nobody for a while"},
-    {JournalKind::observed, EventName::quorum_lost, "lost the quorum and serves nothing"},
-    {JournalKind::observed, EventName::quorum_regained, "has the quorum again"},
+    {JournalKind::observed, EventName::lease_gap, "its own lease ran out for a moment; its addresses were silent",
+     true},
+    {JournalKind::observed, EventName::late, "its own loop woke up late; it accuses nobody for that", true},
+    {JournalKind::observed, EventName::quorum_lost, "lost the quorum, and stops serving", true},
+    {JournalKind::observed, EventName::quorum_regained, "has the quorum again", true},
     {JournalKind::observed, EventName::node_down, "hears {s} no more"},
     {JournalKind::observed, EventName::node_up, "hears {s}"},
     {JournalKind::observed, EventName::config_mismatch, "{s} runs another configuration"},
     {JournalKind::observed, EventName::network_one_way, "network {n} carries one direction only"},
+    {JournalKind::done, EventName::node_down_complete, "{s} has stopped everything"},
     {JournalKind::done, EventName::acquire_service_addr, "serves the address of {g}"},
     {JournalKind::done, EventName::release_service_addr, "no longer serves the address of {g}"},
     {JournalKind::done, EventName::start_server, "the application of {g} runs"},
@@ -172,17 +174,34 @@ std::string heading(const control::reply::Group& group, const Takeover& takeover
   return out + '\n';
 }
 
+using Rows = std::vector<std::vector<Cell>>;
+
+void add_step(Rows& rows, std::int64_t zero_ns, std::int64_t wall_ns, Cell who, Cell what) {
+  const double ms = static_cast<double>(wall_ns - zero_ns) / 1e6;
+  rows.push_back({Cell("  " + ms_text(ms) + " ms", Colour::dim, true), std::move(who), std::move(what)});
+}
+
+void add_entries(Rows& rows, std::int64_t zero_ns, const std::vector<Journal>& entries) {
+  for (const Journal& each : entries)
+    add_step(rows, zero_ns, each.entry.wall_ns, each.node.str(), Cell(sentence(each), colour_of(each.entry.kind)));
+}
+
 std::string timeline(const Takeover& takeover, bool colours) {
-  std::vector<std::vector<Cell>> rows;
-  const auto at = [&](std::int64_t wall_ns) {
-    const double ms = static_cast<double>(wall_ns - takeover.zero_wall_ns) / 1e6;
-    return Cell("  " + ms_text(ms) + " ms", Colour::dim, true);
-  };
+  Rows rows;
   if (takeover.zero_is_last_sign)
-    rows.push_back({at(takeover.zero_wall_ns), takeover.from, Cell("last sign of life", Colour::bad)});
-  for (const Journal& each : takeover.entries)
-    rows.push_back({at(each.entry.wall_ns), each.node.str(), Cell(sentence(each), colour_of(each.entry.kind))});
+    add_step(rows, takeover.zero_wall_ns, takeover.zero_wall_ns, takeover.from, Cell("last sign of life", Colour::bad));
+  add_entries(rows, takeover.zero_wall_ns, takeover.entries);
   return table(rows, colours);
+}
+
+std::string later(const Takeover& takeover, bool colours) {
+  std::string out;
+  for (const Incident& incident : takeover.incidents) {
+    Rows rows;
+    add_entries(rows, incident.zero_wall_ns, incident.entries);
+    out += "\nSince then, on the same node (" + time_text(incident.zero_wall_ns) + ")\n" + table(rows, colours);
+  }
+  return out;
 }
 
 std::string outcome(const ClusterPicture& picture, const control::reply::Group& group, const Takeover& takeover,
@@ -198,16 +217,20 @@ std::string outcome(const ClusterPicture& picture, const control::reply::Group& 
 
 std::string sentence(const Journal& journal) {
   const JournalEntry& entry = journal.entry;
+  const Phrase* phrase = nullptr;
+  for (const Phrase& each : phrases)
+    if (each.kind == entry.kind && each.event == entry.event) phrase = &each;
   std::string out;
-  for (const Phrase& phrase : phrases)
-    if (phrase.kind == entry.kind && phrase.event == entry.event) out = filled(phrase.text, journal);
-  if (out.empty() && entry.event == EventName::none && !entry.text.empty() &&
-      (entry.kind == JournalKind::observed || entry.kind == JournalKind::decided)) {
-    out = entry.text.str();
+  if (!entry.text.empty() && (entry.group != no_index || entry.event == EventName::none)) {
+    // What holds a group writes whole sentences: "adds 10.77.1.100/24 to eth1 (public)".
+    if (entry.kind == JournalKind::failed) out = "FAILED: ";
+    if (entry.kind == JournalKind::waiting && !entry.text.view().starts_with("wait")) out = "waits: ";
+    out += entry.text.str();
   } else {
-    if (out.empty())
-      out = filled(verb_of(entry.kind), journal) + filled(nouns[static_cast<std::size_t>(entry.event)].text, journal);
-    if (!entry.text.empty()) out += ": " + entry.text.str();
+    out = phrase != nullptr ? filled(phrase->text, journal)
+                            : filled(verb_of(entry.kind), journal) +
+                                  filled(nouns[static_cast<std::size_t>(entry.event)].text, journal);
+    if (!entry.text.empty() && (phrase == nullptr || !phrase->whole)) out += ": " + entry.text.str();
   }
   if (entry.duration_us >= 0)
     out += (entry.kind == JournalKind::accused ? " (silent for " : " (") +
@@ -236,6 +259,7 @@ std::string why_text(const ClusterPicture& picture, const control::reply::Group&
     out += takeovers[i].entries.empty() ? "  The journal of this node no longer has its entries.\n"
                                         : timeline(takeovers[i], colours);
     out += outcome(picture, group, takeovers[i], i + 1 == takeovers.size(), colours);
+    out += later(takeovers[i], colours);
   }
   return out;
 }

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::int64_t cause_horizon_ns = 5'000'000'000;
 constexpr std::int64_t failures_horizon_ns = 300'000'000'000;
+constexpr std::int64_t incident_gap_ns = 5'000'000'000;
 
 bool ends_takeover(const JournalEntry& entry) {
   return entry.kind == JournalKind::done && entry.event == EventName::resource_group_online;
@@ -90,6 +91,25 @@ GroupReason reason_from(const std::vector<Journal>& entries, NodeId from) {
   return reason;
 }
 
+// What a node writes about itself that concerns what it serves.
+bool is_about_serving(EventName event) {
+  switch (event) {
+    case EventName::network_up:
+    case EventName::network_down:
+    case EventName::network_one_way:
+    case EventName::fail_service:
+    case EventName::join_service:
+    case EventName::fail_standby:
+    case EventName::join_standby:
+    case EventName::quorum_lost:
+    case EventName::quorum_regained:
+    case EventName::lease_gap:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::uint32_t measured_us(const JournalEntry& entry) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(entry.duration_us, 0, UINT32_MAX));
 }
@@ -98,13 +118,16 @@ std::uint32_t measured_us(const JournalEntry& entry) {
 Budget budget_from(const Takeover& takeover, NodeId from, NodeId to, GroupIndex group) {
   Budget budget;
   std::int64_t waiting_since_ns = -1;
+  std::int64_t accused_ns = -1;
+  std::int64_t decided_ns = -1;
   for (const Journal& each : takeover.entries) {
     const JournalEntry& entry = each.entry;
     const std::uint32_t took_us = measured_us(entry);
-    if (entry.kind == JournalKind::accused && entry.subject == from)
+    if (entry.kind == JournalKind::accused && entry.subject == from) {
       budget.detect_us = std::max(budget.detect_us, took_us);
-    if (entry.kind == JournalKind::decided && entry.group == no_index)
-      budget.agree_us = std::max(budget.agree_us, took_us);
+      if (accused_ns < 0) accused_ns = entry.wall_ns;
+    }
+    if (entry.kind == JournalKind::decided && entry.group == no_index && decided_ns < 0) decided_ns = entry.wall_ns;
     if (entry.node != to || entry.group != group) continue;
     if (entry.kind == JournalKind::waiting) {
       if (waiting_since_ns < 0) waiting_since_ns = entry.wall_ns;
@@ -116,6 +139,8 @@ Budget budget_from(const Takeover& takeover, NodeId from, NodeId to, GroupIndex 
     if (entry.event == EventName::acquire_service_addr) budget.address_us = std::max(budget.address_us, took_us);
     if (entry.event == EventName::start_server) budget.application_us = std::max(budget.application_us, took_us);
   }
+  if (accused_ns >= 0 && decided_ns > accused_ns)
+    budget.agree_us = static_cast<std::uint32_t>(std::min<std::int64_t>((decided_ns - accused_ns) / 1000, UINT32_MAX));
   return budget;
 }
 
@@ -193,6 +218,22 @@ class Teller {
     return entry.group == no_index && entry.wall_ns >= span.first_ns - cause_horizon_ns && is_cause(entry, from, to);
   }
 
+  std::vector<Incident> incidents_after(const Span& span, std::uint32_t generation) const {
+    std::vector<Incident> incidents;
+    std::int64_t newest_ns = 0;
+    for (const Journal& each : entries_) {
+      const JournalEntry& entry = each.entry;
+      if (span.online_ns < 0 || entry.wall_ns <= span.online_ns) continue;
+      const bool own = entry.group == group_.index && entry.generation == generation;
+      const bool of_node = entry.group == no_index && entry.node == span.owner && is_about_serving(entry.event);
+      if (!own && !of_node) continue;
+      if (incidents.empty() || entry.wall_ns - newest_ns > incident_gap_ns) incidents.push_back({entry.wall_ns, {}});
+      incidents.back().entries.push_back(each);
+      newest_ns = entry.wall_ns;
+    }
+    return incidents;
+  }
+
   Takeover takeover(At at) const {
     const bool newest = at->first == group_.state.generation;
     std::int64_t over_ns = 0;
@@ -207,7 +248,10 @@ class Teller {
     told.zero_wall_ns = at->second.first_ns;
     set_zero(told, from);
     told.reason = newest ? group_.state.reason : reason_from(told.entries, from);
-    if (newest) told.phase = group_.state.phase;
+    if (newest) {
+      told.phase = group_.state.phase;
+      told.incidents = incidents_after(at->second, at->first);
+    }
     if (at->second.online_ns >= 0 && !newest) told.phase = GroupPhase::online;
     if (told.phase != GroupPhase::online) return told;
     told.budget = newest ? group_.state.last : budget_from(told, from, to, group_.index);

@@ -15,6 +15,13 @@ namespace vigil::ctl {
 using control::ClusterPicture;
 using control::reply::Journal;
 
+// What happened to a group later, without a change of owner: an adapter swapped, an application
+// restarted. Entries closer together than a few seconds are one incident.
+struct Incident {
+  std::int64_t zero_wall_ns = 0;  // of its first entry
+  std::vector<Journal> entries;
+};
+
 struct Takeover {
   std::uint32_t generation = 0;
   std::string from;                          // empty: nobody had it before
@@ -23,8 +30,9 @@ struct Takeover {
   GroupPhase phase = GroupPhase::acquiring;  // how it stands; online: the takeover is complete
   std::int64_t zero_wall_ns = 0;             // the last sign of life of a failed node, else the first entry
   bool zero_is_last_sign = false;
-  std::vector<Journal> entries;  // in order
-  std::optional<Budget> budget;  // the owner's own measurement, or what the journal's entries measured
+  std::vector<Journal> entries;     // in order
+  std::vector<Incident> incidents;  // after it; only told of the newest takeover
+  std::optional<Budget> budget;     // the owner's own measurement, or what the journal's entries measured
 };
 
 // `entries`: the journal of the group and of the cluster as a whole, in any order, duplicates allowed.
