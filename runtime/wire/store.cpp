@@ -97,7 +97,7 @@ Slot decode_slot(const StoreOwner& owner, std::size_t index, std::span<const std
 }
 
 Result<LoadedStore> load_store(const StoreOwner& owner, Bytes file) {
-  if (file.empty()) return LoadedStore{};
+  if (file.size() <= store_bytes && all_zero(file)) return LoadedStore{};
   if (file.size() != store_bytes)
     return Error::of("reading the state file: it has " + std::to_string(file.size()) + " bytes, not " +
                      std::to_string(store_bytes) + "; it was cut or is no state file; move it away, and the node "
@@ -119,7 +119,9 @@ Result<LoadedStore> load_store(const StoreOwner& owner, Bytes file) {
     loaded.image = slot.image;
     loaded.generation = slot.generation;
   }
-  if (loaded.generation == 0 && loaded.other_slot_damaged)
+  // The very first write goes to slot 1: cut short, it leaves slot 0 blank, and nobody relied on it yet.
+  const bool first_write_torn = slots[0].status == SlotStatus::blank;
+  if (loaded.generation == 0 && !first_write_torn)
     return Error::of("reading the state file: neither of its two slots is whole; check the disk, move the file away, "
                      "and the node will recover its state from the others");
   return loaded;

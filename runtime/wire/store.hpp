@@ -9,8 +9,8 @@
 //   payload: epoch ceiling u64 · longest acknowledged lease ns varint · record (record_codec.hpp)
 //
 // Pure: encodes and decodes; the shell writes a slot, fsyncs the file, and says when that is done.
-// Never taken for "nothing was stored": a file of which no slot can be read, unless both slots are
-// still all zeros. What the caller does then is wait as a voter that remembers nothing.
+// A file of which no slot can be read is never taken for "nothing was stored", except where the very
+// first write was cut short (slot 0 still blank): load_store() refuses it, and a person decides.
 #pragma once
 
 #include "runtime/base/message.hpp"
@@ -70,7 +70,8 @@ struct LoadedStore {
 };
 
 // The newest valid image of a whole file, or why it must not be used: both slots unreadable, another
-// node's file, or one that a newer release wrote. An empty file (first start) gives the default.
+// node's file, or one that a newer release wrote. A file that is empty or all zeros (first start)
+// gives the default.
 Result<LoadedStore> load_store(const StoreOwner& owner, Bytes file);
 
 }  // namespace vigil::wire
