@@ -1,6 +1,19 @@
 #include "runtime/config/document.hpp"
 
-// Header only, so that nothing has to be linked; no exceptions, so that errors are values.
+#include <algorithm>
+
+// Some malformed files trip assertions of toml++ (found by fuzzing). An operator's typing error must
+// not end the program, so they become this, which never leaves the file.
+namespace {
+struct LibraryAssertion {};
+constexpr void require(bool condition) {
+  if (!condition) throw LibraryAssertion{};
+}
+}  // namespace
+
+// Header only, so that nothing has to be linked; syntax errors come as values.
+#undef NDEBUG
+#define TOML_ASSERT(condition) require(static_cast<bool>(condition))
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
@@ -66,6 +79,22 @@ bool check_text(std::string_view text, Diagnostics& diagnostics) {
   return true;
 }
 
+// The line at whose end the parser first trips over an assertion, by bisection over the lines.
+std::uint32_t line_of_assertion(std::string_view text) {
+  std::vector<std::size_t> ends;
+  for (std::size_t at = 0; at < text.size(); ++at)
+    if (text[at] == '\n' || at + 1 == text.size()) ends.push_back(at + 1);
+  const auto trips = [&](std::size_t end) {
+    try {
+      return toml::parse(text.substr(0, end)).failed();
+    } catch (const LibraryAssertion&) {
+      return true;
+    }
+  };
+  const auto first = std::partition_point(ends.begin(), ends.end(), [&](std::size_t end) { return !trips(end); });
+  return static_cast<std::uint32_t>(first - ends.begin()) + (first == ends.end() ? 0 : 1);
+}
+
 }  // namespace
 
 std::string_view article_and_name(ValueKind kind) {
@@ -94,13 +123,15 @@ Value parse_document(std::string_view text, Diagnostics& diagnostics) {
     return {};
   }
   if (!check_text(text, diagnostics)) return {};
-  const toml::parse_result parsed = toml::parse(text);
-  if (!parsed) {
+  try {
+    const toml::parse_result parsed = toml::parse(text);
+    if (parsed) return convert(parsed.table(), 0, diagnostics);
     diagnostics.error(position_of(parsed.error().source()),
                       "not valid TOML: " + std::string(parsed.error().description()));
-    return {};
+  } catch (const LibraryAssertion&) {
+    diagnostics.error({line_of_assertion(text), 1}, "not valid TOML: expected a key, '=' and a value, or a [heading]");
   }
-  return convert(parsed.table(), 0, diagnostics);
+  return {};
 }
 
 }  // namespace vigil
