@@ -1,0 +1,422 @@
+// The independent checker. See checker.hpp for what it holds the cores to.
+#include "tests/sim/checker.hpp"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+
+namespace vigil::sim {
+
+const char* to_string(Invariant invariant) {
+  static constexpr const char* names[] = {"none",          "I1 one owner", "I2 agreement",   "I3 proof",
+                                          "I4 durability", "I6 accuser",   "C convergence", "core assertion"};
+  return names[static_cast<std::size_t>(invariant)];
+}
+
+namespace {
+
+[[gnu::format(printf, 1, 2)]] std::string text(const char* format, ...) {
+  char buffer[320];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(buffer, sizeof buffer, format, arguments);
+  va_end(arguments);
+  return buffer;
+}
+
+unsigned long long counter(Epoch epoch) { return epoch.counter; }
+int proposer(Epoch epoch) { return epoch.proposer == no_node ? -1 : epoch.proposer; }
+
+// What must be the same wherever a stamp is seen; how long things took is each node's own telling.
+bool same_decision(const Record& a, const Record& b) {
+  return a.stamp == b.stamp && a.view == b.view && a.previous == b.previous && a.expelled == b.expelled &&
+         a.state == b.state;
+}
+
+}  // namespace
+
+void Checker::reset(const ClusterConfig& config, std::size_t nodes) {
+  config_ = &config;
+  nodes_ = nodes;
+  history_size_ = 0;
+  candidacies_.clear();
+  lives_ = {};
+  accusations_ = {};
+  newest_ = none;
+  committed_count_ = 0;
+  violation_ = {};
+}
+
+void Checker::fail(Invariant invariant, SimTime now, std::string what) {
+  if (violated()) return;
+  violation_ = {invariant, now, std::move(what)};
+}
+
+const Record* Checker::newest_committed() const { return newest_ == none ? nullptr : &history_[newest_].record; }
+
+// ---- lives ----------------------------------------------------------------------------------------
+
+void Checker::started(SimTime now, NodeId node, Stamp committed, Stamp accepted) {
+  Life& life = lives_[node];
+  const Epoch voted = std::max(life.promised, life.promised_before);
+  const bool acknowledged_before = life.acknowledged || life.acknowledged_before;
+  life = {};
+  life.alive = true;
+  life.started = machines_[node].clock.at(now);
+  life.committed = committed;
+  life.accepted = accepted;
+  life.promised_before = voted;
+  life.acknowledged_before = acknowledged_before;
+  life.acknowledged_by.fill(std::numeric_limits<std::int64_t>::min());
+}
+
+void Checker::stopped(NodeId node) { lives_[node].alive = false; }
+
+// ---- records --------------------------------------------------------------------------------------
+
+std::size_t Checker::find(Stamp stamp) const {
+  for (std::size_t i = history_size_; i > 0; --i)
+    if (history_[i - 1].record.stamp == stamp) return i - 1;
+  return none;
+}
+
+// The entry of this record's stamp; a second record under one stamp is a violation.
+std::size_t Checker::know(SimTime now, const Record& record) {
+  const std::size_t index = find(record.stamp);
+  if (index != none) {
+    if (!same_decision(history_[index].record, record))
+      fail(Invariant::agreement, now,
+           text("two different records carry stamp %llu.%d/%u", counter(record.stamp.epoch), proposer(record.stamp.epoch),
+                record.stamp.version));
+    return index;
+  }
+  for (std::size_t i = 0; i < history_size_; ++i) {
+    const View& view = history_[i].record.view;
+    if (view.epoch == record.view.epoch && !(view == record.view))
+      fail(Invariant::agreement, now,
+           text("two different views carry epoch %llu.%d", counter(view.epoch), proposer(view.epoch)));
+  }
+  if (history_size_ == history_.size()) history_.emplace_back();
+  Known& known = history_[history_size_];
+  known.record = record;
+  known.accepted_by = {};
+  known.accepted_in = {};
+  known.committed = false;
+  return history_size_++;
+}
+
+// A view that holds the node again ends an earlier vote against it.
+void Checker::clear_votes_against_members(Life& life, const Record& record) {
+  for (const NodeId member : record.view.members)
+    if (record.stamp.epoch > life.voted_out_in[member] && record.view.holds(member, life.voted_out[member]))
+      life.voted_out[member] = {};
+}
+
+// A core's newest known record changed. Knowing is not voting: only its own epochs' records, which a
+// candidate accepts without a word, count as accepted here; all others with on_accepted().
+void Checker::accepted(SimTime now, NodeId node, const Record& record) {
+  Life& life = lives_[node];
+  const std::size_t index = know(now, record);
+  if (record.stamp < life.accepted)
+    fail(Invariant::agreement, now,
+         text("node %d's accepted record went back to %llu.%d/%u", node + 1, counter(record.stamp.epoch),
+              proposer(record.stamp.epoch), record.stamp.version));
+  if (life.accepted.epoch < record.stamp.epoch) life.before = std::max({life.before, life.accepted, life.committed});
+  life.accepted = record.stamp;
+  if (record.stamp.epoch.proposer == node) count_acceptance(node, index);
+  clear_votes_against_members(life, record);
+}
+
+void Checker::count_acceptance(NodeId node, std::size_t index) {
+  history_[index].accepted_by.add(node);
+  history_[index].accepted_in[node] = machines_[node].daemon;
+}
+
+void Checker::on_accepted(SimTime now, NodeId node, const Accepted& accepted) {
+  waited(now, node, "accepted a record");
+  vote(now, node, accepted.stamp.epoch, "accepted a record of");
+  const std::size_t index = find(accepted.stamp);
+  if (index == none)
+    fail(Invariant::agreement, now, text("node %d accepted a record that nobody proposed", node + 1));
+  else
+    count_acceptance(node, index);
+}
+
+void Checker::committed(SimTime now, NodeId node, const Record& record) {
+  Life& life = lives_[node];
+  const std::size_t index = know(now, record);
+  if (record.stamp < life.committed)
+    fail(Invariant::agreement, now,
+         text("node %d's committed record went back to %llu.%d/%u", node + 1, counter(record.stamp.epoch),
+              proposer(record.stamp.epoch), record.stamp.version));
+  life.committed = record.stamp;
+  life.view = index;
+  clear_votes_against_members(life, record);
+  if (!history_[index].committed) first_commit(now, node, index);
+}
+
+NodeSet Checker::acceptors_in(const View& view, const Known& known) const {
+  NodeSet set;
+  for (const NodeId node : known.accepted_by)
+    if (view.holds(node, known.accepted_in[node])) set.add(node);
+  return set;
+}
+
+void Checker::first_commit(SimTime now, NodeId node, std::size_t index) {
+  Known& known = history_[index];
+  check_quorums(now, node, known);
+  check_chain(now, node, known);
+  check_expelled(now, known.record);
+  known.committed = true;
+  ++committed_count_;
+  if (newest_ == none || history_[newest_].record.stamp < known.record.stamp) newest_ = index;
+  for (const NodeId member : known.record.view.members)
+    if (known.record.view.holds(member, accusations_[member].of)) accusations_[member] = {};
+}
+
+// A record is committed once a quorum of its view has accepted it, and nothing else can be committed any
+// more by the views before it: the newest one committed, and the one it says it replaces.
+void Checker::check_quorums(SimTime now, NodeId node, const Known& known) {
+  const Record& record = known.record;
+  if (!record.view.is_quorum(acceptors_in(record.view, known)))
+    fail(Invariant::agreement, now,
+         text("node %d holds %llu.%d/%u committed, but no quorum of its view has accepted it", node + 1,
+              counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version));
+  if (record.joint()) check_succession(now, node, known, record.previous);
+  if (newest_ != none && history_[newest_].record.stamp.epoch < record.stamp.epoch)
+    check_succession(now, node, known, history_[newest_].record.view);
+}
+
+// Either a quorum of the old view has accepted its successor, or those of its members that still live in
+// it and have not voted for the new epoch are too few to decide anything without it.
+void Checker::check_succession(SimTime now, NodeId node, const Known& known, const View& old) {
+  const Epoch epoch = known.record.stamp.epoch;
+  if (old.epoch >= epoch || old.is_quorum(acceptors_in(old, known))) return;
+  NodeSet unbound;
+  for (const NodeId member : old.members)
+    if (lives_[member].alive && old.holds(member, machines_[member].daemon) && lives_[member].promised < epoch)
+      unbound.add(member);
+  if (old.is_quorum(unbound))
+    fail(Invariant::agreement, now,
+         text("node %d holds %llu.%d/%u committed, but a quorum of view %llu.%d can still decide against it", node + 1,
+              counter(epoch), proposer(epoch), known.record.stamp.version, counter(old.epoch), proposer(old.epoch)));
+}
+
+// Every epoch builds on a record at least as new as all that earlier epochs have committed.
+void Checker::check_chain(SimTime now, NodeId node, const Known& known) {
+  const Stamp stamp = known.record.stamp;
+  const auto lost = [&](Stamp older, const Candidacy& newer) {
+    fail(Invariant::durability, now,
+         text("node %d: record %llu.%d/%u was committed, but epoch %llu.%d builds on %llu.%d/%u", node + 1,
+              counter(older.epoch), proposer(older.epoch), older.version, counter(newer.epoch), proposer(newer.epoch),
+              counter(newer.base.epoch), proposer(newer.base.epoch), newer.base.version));
+  };
+  const Candidacy own = candidacy(stamp.epoch);
+  for (std::size_t i = 0; i < history_size_; ++i) {
+    const Known& other = history_[i];
+    if (!other.committed) continue;
+    if (other.record.stamp.epoch < stamp.epoch && own.proposed && own.base < other.record.stamp)
+      lost(other.record.stamp, own);
+    if (other.record.stamp.epoch > stamp.epoch) {
+      const Candidacy later = candidacy(other.record.stamp.epoch);
+      if (later.proposed && later.base < stamp) lost(stamp, later);
+    }
+  }
+  for (std::size_t g = 0; newest_ != none && g < config_->groups.size(); ++g) {
+    const Record& last = history_[newest_].record;
+    if (last.stamp < stamp && known.record.state.groups[g].generation < last.state.groups[g].generation)
+      fail(Invariant::durability, now, text("node %d: the generation of group %zu went back", node + 1, g));
+  }
+}
+
+// ---- accusations ----------------------------------------------------------------------------------
+
+// Silent on every link, by any permitted clock, is what the accused must not have been for this long.
+bool Checker::sound_throughout(SimTime now, NodeId node, NodeSet kept) const {
+  const SimTime window = config_->timing.detection.ns * 4;
+  const SimTime since = now - window;
+  if (since < 0 || soundness_.node[node] > since) return false;
+  for (const NodeId other : kept)
+    if (other != node && soundness_.pair[node][other] > since) return false;
+  return true;
+}
+
+void Checker::accuse(SimTime now, NodeSet accused, NodeSet kept) {
+  for (const NodeId node : accused) {
+    Accusation& accusation = accusations_[node];
+    const Incarnation daemon = machines_[node].daemon;
+    if (!daemon.known()) continue;
+    if (!(accusation.of == daemon)) accusation = {daemon, false, false};
+    accusation.made = true;
+    accusation.justified = accusation.justified || !sound_throughout(now, node, kept);
+  }
+}
+
+void Checker::check_expelled(SimTime now, const Record& record) {
+  if (!record.joint()) return;
+  for (const NodeId node : record.expelled) {
+    const Accusation& accusation = accusations_[node];
+    const Incarnation daemon = machines_[node].daemon;
+    if (!record.previous.holds(node, daemon) || record.view.members.has(node)) continue;
+    if (accusation.of == daemon && accusation.made && !accusation.justified)
+      fail(Invariant::accuser, now,
+           text("epoch %llu.%d expels node %d, which ran, and was heard by all that stay", counter(record.stamp.epoch),
+                proposer(record.stamp.epoch), node + 1));
+  }
+}
+
+// ---- votes and proofs -----------------------------------------------------------------------------
+
+Checker::Candidacy& Checker::candidacy(Epoch epoch) {
+  for (std::size_t i = candidacies_.size(); i > 0; --i)
+    if (candidacies_[i - 1].epoch == epoch) return candidacies_[i - 1];
+  candidacies_.push_back({epoch, {}, false, {}, {}});
+  return candidacies_.back();
+}
+
+void Checker::vote(SimTime now, NodeId node, Epoch epoch, const char* how) {
+  Life& life = lives_[node];
+  const auto complain = [&](Epoch bound, const char* why) {
+    fail(Invariant::agreement, now,
+         text("node %d %s epoch %llu.%d, though %s %llu.%d", node + 1, how, counter(epoch), proposer(epoch), why,
+              counter(bound), proposer(bound)));
+  };
+  if (epoch < life.promised) complain(life.promised, "it has promised");
+  if (epoch <= life.promised_before && !life.promised_before.is_genesis())
+    complain(life.promised_before, "an earlier life of it has promised");
+  life.promised = std::max(life.promised, epoch);
+}
+
+// A restarted voter keeps quiet until every lease that it may have acknowledged before is over.
+void Checker::waited(SimTime now, NodeId node, const char* what) {
+  const Life& life = lives_[node];
+  if (!life.acknowledged_before) return;
+  if (machines_[node].clock.at(now) < life.started + outlast(config_->timing.lease))
+    fail(Invariant::proof, now,
+         text("node %d %s so soon after its restart that a lease it acknowledged before may still run", node + 1, what));
+}
+
+void Checker::vote_out(NodeId node, const Candidacy& candidacy) {
+  for (const NodeId out : candidacy.out) {
+    lives_[node].voted_out[out] = candidacy.out_as[out];
+    lives_[node].voted_out_in[out] = candidacy.epoch;
+  }
+}
+
+void Checker::on_prepare(SimTime now, NodeId node, const Prepare& prepare) {
+  waited(now, node, "stood as a candidate");
+  vote(now, node, prepare.epoch, "stood as a candidate in");
+  Candidacy& own = candidacy(prepare.epoch);
+  for (const NodeId out : prepare.expel) {
+    // An old life left out in favour of the new one is no accusation.
+    const Incarnation daemon = machines_[out].daemon;
+    if (!daemon.known() || (prepare.members.has(out) && prepare.incarnations[out] == daemon)) continue;
+    own.out.add(out);
+    own.out_as[out] = daemon;
+  }
+  accuse(now, own.out, prepare.members);
+  vote_out(node, own);
+}
+
+void Checker::on_promise(SimTime now, NodeId node, const Promise& promise) {
+  waited(now, node, "promised");
+  vote(now, node, promise.epoch, "promised");
+  vote_out(node, candidacy(promise.epoch));
+}
+
+void Checker::on_accept(SimTime now, NodeId node, const Accept& accept) {
+  Candidacy& own = candidacy(accept.record.stamp.epoch);
+  if (!own.proposed) {
+    own.proposed = true;
+    const Life& life = lives_[node];
+    for (const Stamp known : {life.accepted, life.committed, life.before})
+      if (known.epoch < accept.record.stamp.epoch) own.base = std::max(own.base, known);
+  }
+  know(now, accept.record);
+  if (accept.record.joint()) accuse(now, accept.record.expelled - accept.record.view.members, accept.record.view.members);
+}
+
+void Checker::sending(SimTime now, NodeId node, const Message& message) {
+  if (const auto* prepare = std::get_if<Prepare>(&message)) on_prepare(now, node, *prepare);
+  if (const auto* promise = std::get_if<Promise>(&message)) on_promise(now, node, *promise);
+  if (const auto* accept = std::get_if<Accept>(&message)) on_accept(now, node, *accept);
+  if (const auto* answer = std::get_if<Accepted>(&message)) on_accepted(now, node, *answer);
+}
+
+void Checker::receiving(NodeId node, const Message& message) {
+  const auto* promise = std::get_if<Promise>(&message);
+  if (promise == nullptr || promise->epoch.proposer != node) return;
+  Candidacy& own = candidacy(promise->epoch);
+  if (!own.proposed) own.base = std::max(own.base, promise->accepted.stamp);
+}
+
+void Checker::acknowledging(SimTime now, NodeId voter, NodeId holder, Incarnation of, std::int64_t sent_ns) {
+  waited(now, voter, "acknowledged a lease");
+  Life& life = lives_[voter];
+  life.acknowledged = true;
+  if (of.known() && life.voted_out[holder] == of)
+    fail(Invariant::proof, now,
+         text("node %d acknowledged a lease of node %d after its vote to expel it in %llu.%d", voter + 1, holder + 1,
+              counter(life.voted_out_in[holder]), proposer(life.voted_out_in[holder])));
+  if (!(machines_[holder].daemon == of)) return;
+  std::int64_t& newest = lives_[holder].acknowledged_by[voter];
+  newest = std::max(newest, sent_ns);
+}
+
+// The most generous reading of the acknowledgements given so far: whatever their epoch, the lease may
+// reach from the majority-th newest of them, the holder's own word included.
+void Checker::renewing(SimTime now, NodeId node, Instant until) {
+  std::array<std::int64_t, max_sim_nodes> newest = lives_[node].acknowledged_by;
+  const std::int64_t own = machines_[node].clock.at(now).ns;
+  newest[node] = own;
+  const std::size_t needed = nodes_ / 2;  // index of the majority-th, counted from zero
+  std::nth_element(newest.begin(), newest.begin() + static_cast<std::ptrdiff_t>(needed),
+                   newest.begin() + static_cast<std::ptrdiff_t>(nodes_), std::greater<>());
+  const std::int64_t from = newest[needed];
+  if (until.ns <= own) return;  // opens nothing
+  if (from == std::numeric_limits<std::int64_t>::min() || until.ns > from + config_->timing.lease.ns)
+    fail(Invariant::proof, now, text("node %d renews its lease further than a quorum has acknowledged", node + 1));
+}
+
+// ---- takeover steps -------------------------------------------------------------------------------
+
+// True when the observer's committed view holds the node as it runs now.
+bool Checker::member_for(NodeId observer, NodeId node) const {
+  const std::size_t index = lives_[observer].view;
+  return index != none && lives_[node].alive && history_[index].record.view.holds(node, machines_[node].daemon);
+}
+
+void Checker::adding_address(SimTime now, NodeId node, std::size_t group, std::size_t address) {
+  for (std::size_t i = 0; i < nodes_; ++i) {
+    const auto other = static_cast<NodeId>(i);
+    if (other == node) continue;
+    if (machines_[i].gate_open(group, address, now))
+      fail(Invariant::proof, now,
+           text("node %d adds address %zu of group %zu while the lease of node %d still opens its gate", node + 1,
+                address, group, other + 1));
+    else if (machines_[i].addresses[group][address].gate && member_for(node, other))
+      fail(Invariant::proof, now,
+           text("node %d adds address %zu of group %zu, which node %d, a live member, has not released", node + 1,
+                address, group, other + 1));
+  }
+}
+
+void Checker::starting_application(SimTime now, NodeId node, std::size_t group) {
+  const bool only_address_matters = config_->groups[group].application.state == ApplicationState::none;
+  for (std::size_t i = 0; i < nodes_; ++i) {
+    const auto other = static_cast<NodeId>(i);
+    if (other == node || !machines_[i].running[group]) continue;
+    if (only_address_matters && !member_for(node, other)) continue;
+    fail(only_address_matters ? Invariant::proof : Invariant::one_owner, now,
+         text("node %d starts the application of group %zu, which still runs on node %d", node + 1, group, other + 1));
+  }
+}
+
+void Checker::serving(SimTime now, NodeId node, std::size_t group, std::size_t address) {
+  for (std::size_t i = 0; i < nodes_; ++i)
+    if (i != node && machines_[i].serves(group, address, now))
+      fail(Invariant::one_owner, now,
+           text("nodes %d and %zu both serve address %zu of group %zu", node + 1, i + 1, address, group));
+}
+
+}  // namespace vigil::sim

@@ -1,0 +1,157 @@
+// What goes wrong, when, and for how long. Lengths cluster around the detection time and the lease,
+// because that is where protocols break.
+#include "tests/sim/world.hpp"
+
+namespace vigil::sim {
+
+SimTime World::some_time() {
+  const SimTime detection = scenario_.detection_ns();
+  switch (random_.below(5)) {
+    case 0: return 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(scenario_.interval_ns())));
+    case 1: return 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection)));
+    case 2: return detection * 8 / 10 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection / 2)));
+    case 3: return detection + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection * 2)));
+    default: return 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection * 5)));
+  }
+}
+
+Host& World::some_host() { return hosts_[random_.below(scenario_.nodes)]; }
+
+NodeSet World::all_nodes() const { return NodeSet::from_bits((std::uint64_t{1} << scenario_.nodes) - 1); }
+
+void World::next_fault() {
+  if (calm_ || scenario_.weight_sum == 0) return;
+  std::uint64_t ticket = random_.below(scenario_.weight_sum);
+  std::size_t kind = 0;
+  while (ticket >= scenario_.weight[kind]) ticket -= scenario_.weight[kind++];
+  strike(static_cast<Fault>(kind));
+  // Faults come in bursts: one often follows hard upon another.
+  const SimTime gap = random_.chance(30) ? scenario_.gap_ns / 16 : scenario_.gap_ns;
+  at(now_ + 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(gap * 2))), What::fault, no_node);
+}
+
+void World::strike(Fault fault) {
+  trace_.mix(static_cast<std::uint64_t>(fault) + 1000);
+  switch (fault) {
+    case Fault::cut_path:
+    case Fault::isolate:
+    case Fault::partition:
+    case Fault::flap:
+    case Fault::weather:
+    case Fault::adapter: return strike_network(fault);
+    case Fault::power_failure:
+      for (std::size_t i = 0; i < scenario_.nodes; ++i) machine_crash(hosts_[i], some_time());
+      return;
+    case Fault::operator_word: return operate();
+    default: return strike_host(fault, some_host());
+  }
+}
+
+void World::begin_network_fault(NetworkFault fault, SimTime length) {
+  const std::uint32_t serial = network_.begin(now_, fault);
+  at(now_ + length, What::heal, no_node, serial);
+  if (fault.kind == Fault::flap) at(now_ + fault.period, What::flap, no_node, serial);
+  if (trace_.wanted())
+    trace_.line(now_, no_node, "%s from %llx to %llx%s, links %x, adapters %x, for %.3f ms", to_string(fault.kind),
+                static_cast<unsigned long long>(fault.from.bits()), static_cast<unsigned long long>(fault.to.bits()),
+                fault.both_ways ? " and back" : "", fault.links, fault.adapters, static_cast<double>(length) / 1e6);
+}
+
+void World::strike_network(Fault kind) {
+  NetworkFault fault;
+  fault.kind = kind;
+  const NodeSet one = NodeSet::of(some_host().id);
+  fault.from = one;
+  fault.to = all_nodes() - one;
+  fault.both_ways = chance(60);
+  const SimTime length = some_time();
+  switch (kind) {
+    case Fault::cut_path:
+      fault.to = NodeSet::of(some_host().id) - one;
+      if (chance(50)) fault.links = static_cast<std::uint8_t>(1u << random_.below(2));
+      break;
+    case Fault::isolate: break;
+    case Fault::partition:
+      fault.from = NodeSet::from_bits(random_.next()) & all_nodes();
+      fault.to = all_nodes() - fault.from;
+      break;
+    case Fault::flap:
+      fault.period = 1 + some_time() / 4;
+      if (chance(50)) fault.to = NodeSet::of(some_host().id) - one;
+      break;
+    case Fault::weather:
+      fault.weather.loss_percent = chance(60) ? static_cast<double>(random_.below(90)) : 0;
+      fault.weather.duplicate_percent = chance(30) ? static_cast<double>(random_.below(60)) : 0;
+      fault.weather.delay_ns = chance(50) ? some_time() / 2 : 0;
+      fault.weather.jitter_ns = chance(50) ? some_time() / 2 : 0;
+      break;
+    default:
+      fault.adapters = static_cast<std::uint8_t>(1u << random_.below(scenario_.config.nodes[one.lowest()].adapters.size()));
+      if (chance(15)) fault.adapters = 0xff;
+  }
+  begin_network_fault(fault, length);
+}
+
+void World::strike_host(Fault fault, Host& host) {
+  const auto group = static_cast<std::uint8_t>(random_.below(scenario_.config.groups.size()));
+  switch (fault) {
+    case Fault::pause: return pause(host, some_time());
+    case Fault::pause_midway:
+      host.pause_after_effects = static_cast<int>(random_.below(4));
+      host.pause_length = some_time();
+      return;
+    case Fault::daemon_crash: return daemon_crash(host, chance(50) ? some_time() / 8 + 1 : some_time());
+    case Fault::machine_crash: return machine_crash(host, some_time());
+    case Fault::address_effect: {
+      const std::size_t addresses = scenario_.config.groups[group].addresses.size();
+      if (addresses == 0 || !chance(50)) {
+        host.mischief.address_fails = true;
+        return;
+      }
+      const auto address = static_cast<std::uint8_t>(random_.below(addresses));
+      AddressSlot& slot = machines_[host.id].addresses[group][address];
+      if (slot.adapters == 0) return;
+      if (chance(50)) return notice(host, What::address_conflict, group, address);
+      slot.adapters = 0;
+      return notice(host, What::address_lost, group, address);
+    }
+    case Fault::application:
+      if (chance(50)) return application_dies(host, group);
+      if (chance(40)) host.mischief.start_fails = true;
+      else if (chance(50)) host.mischief.stop_fails = true;
+      else host.mischief.script_hangs = true;
+      return;
+    case Fault::agent: return agent_dies(host);
+    case Fault::slow_disk:
+      if (chance(15)) host.mischief.write_fails = true;
+      host.mischief.slow_writes_until = now_ + some_time() * 2;
+      return;
+    case Fault::clock_rate:
+      if (machines_[host.id].powered)
+        machines_[host.id].clock.set_rate(now_, random_.between(-scenario_.drift_ppm, scenario_.drift_ppm));
+      if (host.core && !host.paused) arm(host);
+      return;
+    default: VIGIL_ASSERT(false && "no fault of one node");
+  }
+}
+
+// All faults end. What was broken beyond its own repair is started again by hand.
+void World::calm() {
+  calm_ = true;
+  calm_at_ = now_;
+  trace_.line(now_, no_node, "all faults end");
+  network_.heal_all(now_);
+  for (std::size_t i = 0; i < scenario_.nodes; ++i) {
+    Host& host = hosts_[i];
+    host.mischief = {};
+    host.pause_after_effects = -1;
+    if (host.paused) resume(host);
+    if (!machines_[i].powered) power_on(host);
+    if (host.outcast) daemon_crash(host, scenario_.interval_ns());
+    if (!host.core) at(now_ + scenario_.interval_ns(), What::start_daemon, host.id);
+    if (!host.agent_up) agent_returns(host);
+  }
+  at(now_ + scenario_.detection_ns(), What::look, no_node);
+}
+
+}  // namespace vigil::sim

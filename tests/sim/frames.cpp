@@ -1,0 +1,173 @@
+// What travels between the shells, and the wire's rule of belief: a receiver believes nobody but the
+// newest life of a peer that it has heard of in its own life.
+#include "tests/sim/world.hpp"
+
+namespace vigil::sim {
+
+void World::send_heartbeat(Host& host, const effect::SendHeartbeat& send) {
+  if (send.heartbeat.leaving) soundness_.node[host.id] = sim_never;
+  const std::uint32_t slot = heartbeats_.take();
+  HeartbeatFrame& frame = heartbeats_[slot];
+  frame.heartbeat = send.heartbeat;
+  frame.heartbeat.link = send.link;
+  frame.heartbeat.sent_ns = machines_[host.id].clock.at(now_).ns;
+  frame.start = host.start;
+  for (const Network::Ear ear : network_.ears(host.id, send.link)) {
+    const Arrivals arrivals = network_.send(random_, host.id, send.link, ear);
+    for (std::size_t i = 0; i < arrivals.count; ++i) {
+      heartbeats_.share(slot);
+      Entry entry{now_ + arrivals.delay[i], 0, slot, 0, What::heartbeat, ear.node, host.id, ear.link};
+      agenda_.push(entry);
+    }
+  }
+  heartbeats_.drop(slot);
+}
+
+void World::send_ack(Host& host, const effect::SendAck& send) {
+  if (send.ack.lease_acknowledged)
+    checker_.acknowledging(now_, host.id, send.to, host.newest_incarnation[send.to], send.ack.sent_ns);
+  const std::uint32_t slot = acks_.take();
+  acks_[slot] = {send.ack, host.incarnation, host.start};
+  for (const Network::Ear ear : network_.ears(host.id, send.by)) {
+    if (ear.node != send.to) continue;
+    const Arrivals arrivals = network_.send(random_, host.id, send.by, ear);
+    for (std::size_t i = 0; i < arrivals.count; ++i) {
+      acks_.share(slot);
+      agenda_.push({now_ + arrivals.delay[i], 0, slot, 0, What::ack, ear.node, host.id, ear.link});
+    }
+  }
+  acks_.drop(slot);
+}
+
+// On every link that works, serial lines only where nothing else is left; to itself, at once.
+void World::send_message(Host& host, const effect::SendMessage& send) {
+  checker_.sending(now_, host.id, send.message);
+  if (trace_.wanted()) trace_.line(now_, host.id, "sends to %d: %s", send.to + 1, describe(send.message).c_str());
+  const std::uint32_t slot = messages_.take();
+  MessageFrame& frame = messages_[slot];
+  frame.message = send.message;
+  frame.incarnation = host.incarnation;
+  frame.start = host.start;
+  if (send.to == host.id) {
+    agenda_.push({now_ + 1, 0, slot, 0, What::message, host.id, host.id, 0});
+    return;
+  }
+  const NodeConfig& config = scenario_.config.nodes[host.id];
+  bool fast_path = false;
+  for (std::size_t l = 0; l < config.links.size(); ++l)
+    fast_path = fast_path || (!network_.is_serial(host.id, static_cast<LinkIndex>(l)) && network_.link_usable(host.id, static_cast<LinkIndex>(l)));
+  for (std::size_t l = 0; l < config.links.size(); ++l) {
+    const auto link = static_cast<LinkIndex>(l);
+    if (fast_path == network_.is_serial(host.id, link)) continue;
+    for (const Network::Ear ear : network_.ears(host.id, link)) {
+      if (ear.node != send.to) continue;
+      const Arrivals arrivals = network_.send(random_, host.id, link, ear);
+      for (std::size_t i = 0; i < arrivals.count; ++i) {
+        messages_.share(slot);
+        agenda_.push({now_ + arrivals.delay[i], 0, slot, 0, What::message, ear.node, host.id, ear.link});
+      }
+    }
+  }
+  messages_.drop(slot);
+}
+
+void World::drop_frame(const Entry& entry) {
+  if (entry.what == What::heartbeat) heartbeats_.drop(entry.slot);
+  if (entry.what == What::ack) acks_.drop(entry.slot);
+  if (entry.what == What::message) messages_.drop(entry.slot);
+  if (entry.what == What::persisted) writes_.drop(entry.slot);
+  if (entry.what == What::address_end) address_jobs_.drop(entry.slot);
+  if (entry.what == What::agent_end) agent_jobs_.drop(entry.slot);
+}
+
+void World::arrive(const Entry& entry) {
+  Host& host = hosts_[entry.node];
+  const bool deaf = entry.from != entry.node && !network_.link_usable(entry.node, entry.link);
+  if (!host.core || deaf) return drop_frame(entry);
+  hand_over(host, entry);
+}
+
+// To the daemon's loop; to its socket buffers while it is frozen.
+void World::hand_over(Host& host, const Entry& entry) {
+  constexpr std::size_t socket_buffer_frames = 400;
+  if (host.paused) {
+    const bool frame = entry.what == What::heartbeat || entry.what == What::ack || entry.what == What::message;
+    if (frame && host.inbox.size() >= socket_buffer_frames) return drop_frame(entry);
+    host.inbox.push_back(entry);
+    return;
+  }
+  switch (entry.what) {
+    case What::heartbeat: {
+      const HeartbeatFrame& frame = heartbeats_[entry.slot];
+      const bool believe = believed(host, entry.from, frame.start, frame.heartbeat.incarnation);
+      if (believe) event_ = event::HeartbeatReceived{entry.from, entry.link, frame.heartbeat};
+      heartbeats_.drop(entry.slot);
+      if (believe) step(host, event_);
+      return;
+    }
+    case What::ack: {
+      const AckFrame& frame = acks_[entry.slot];
+      const bool believe = believed(host, entry.from, frame.start, frame.incarnation);
+      if (believe) event_ = event::AckReceived{entry.from, entry.link, frame.incarnation, frame.ack};
+      acks_.drop(entry.slot);
+      if (believe) step(host, event_);
+      return;
+    }
+    case What::message: {
+      const MessageFrame& frame = messages_[entry.slot];
+      const bool believe = entry.from == host.id ? frame.start == host.start
+                                                 : believed(host, entry.from, frame.start, frame.incarnation);
+      if (believe) {
+        checker_.receiving(host.id, frame.message);
+        event_.emplace<event::MessageReceived>(event::MessageReceived{entry.from, frame.incarnation, frame.message});
+      }
+      messages_.drop(entry.slot);
+      if (believe) step(host, event_);
+      return;
+    }
+    default: return tell(host, entry);
+  }
+}
+
+// What the kernel, the disk and the agent report to the loop.
+void World::tell(Host& host, const Entry& entry) {
+  switch (entry.what) {
+    case What::persisted: {
+      const PendingWrite& write = writes_[entry.slot];
+      const std::uint64_t token = write.token;
+      const bool ok = write.ok;
+      writes_.drop(entry.slot);
+      return write_done(host, token, ok);
+    }
+    case What::address_end: {
+      const AddressJob job = address_jobs_[entry.slot];
+      address_jobs_.drop(entry.slot);
+      return step(host, event_ = event::AddressDone{job.group, job.address, job.add, job.ok, Duration{now_ - job.began}});
+    }
+    case What::agent_end: {
+      const AgentJob job = agent_jobs_[entry.slot];
+      agent_jobs_.drop(entry.slot);
+      const int status = job.outcome == event::AgentOutcome::ok ? 0 : 1;
+      return step(host, event_ = event::AgentDone{job.work.request, job.outcome, status, Duration{now_ - job.began}});
+    }
+    case What::monitor:
+      return step(host, event_ = event::ApplicationFailed{entry.link, entry.slot});
+    case What::cleaned: return step(host, event_ = event::Cleaned{!host.outcast});
+    case What::agent_down: return step(host, event_ = event::AgentState{false});
+    case What::agent_up: return step(host, event_ = event::AgentState{true});
+    case What::adapter_changed: return step(host, event_ = event::AdapterChanged{entry.link, entry.slot != 0});
+    case What::address_lost: return step(host, event_ = event::AddressLost{entry.link, static_cast<std::uint8_t>(entry.slot)});
+    case What::address_conflict:
+      return step(host, event_ = event::AddressConflict{entry.link, static_cast<std::uint8_t>(entry.slot)});
+    default: VIGIL_ASSERT(false && "not for a daemon's loop");
+  }
+}
+
+bool World::believed(Host& host, NodeId from, std::uint32_t start, Incarnation incarnation) {
+  if (start < host.newest_start[from]) return false;
+  host.newest_start[from] = start;
+  host.newest_incarnation[from] = incarnation;
+  return true;
+}
+
+}  // namespace vigil::sim

@@ -1,0 +1,101 @@
+// One node as the world sees it: the machine, the daemon's shell around a real core, its disk and its
+// agent. Plain data; World moves it.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "runtime/core/node_core.hpp"
+#include "tests/sim/heap.hpp"
+#include "tests/sim/machine.hpp"
+
+namespace vigil::sim {
+
+struct HeartbeatFrame {
+  Heartbeat heartbeat;
+  std::uint32_t start = 0;  // the sender's how-manieth life: the wire's sessions know old from new
+};
+struct AckFrame {
+  HeartbeatAck ack;
+  Incarnation incarnation;
+  std::uint32_t start = 0;
+};
+struct MessageFrame {
+  Message message;
+  Incarnation incarnation;
+  std::uint32_t start = 0;
+};
+struct PendingWrite {
+  std::uint64_t token = 0;
+  StoredState state;
+  bool ok = true;
+};
+struct AddressJob {
+  std::uint8_t group = 0;
+  std::uint8_t address = 0;
+  AdapterIndex adapter = 0;
+  bool add = false;
+  bool ok = true;
+  Instant lease_until;
+  SimTime began = 0;
+};
+struct AgentJob {
+  effect::RunAgent work;
+  event::AgentOutcome outcome = event::AgentOutcome::ok;
+  SimTime began = 0;
+  SimTime length = 0;
+  bool cancelled = false;
+};
+
+// How the faults want this node's effects to go wrong, one each.
+struct Mischief {
+  bool address_fails = false;
+  bool start_fails = false;
+  bool stop_fails = false;
+  bool script_hangs = false;
+  bool write_fails = false;
+  SimTime slow_writes_until = 0;
+};
+
+struct Host {
+  NodeId id = no_node;
+  std::unique_ptr<NodeCore> core;  // null: no daemon runs
+  Incarnation incarnation;
+  std::uint32_t life = 0;          // grows with every start and stop of the daemon
+  std::uint32_t start = 0;         // counts starts, for the wire's sessions
+  bool left = false;               // its daemon said goodbye
+  bool outcast = false;            // a write or a cleaning failed: it stays out until started again
+  std::uint64_t boot_id = 0;
+  std::array<std::uint32_t, max_sim_nodes> newest_start{};  // of each peer, as this life has seen
+  std::array<Incarnation, max_sim_nodes> newest_incarnation{};
+
+  // The loop
+  SimTime armed_at = sim_never;    // the earliest timer entry on the agenda
+  bool paused = false;
+  SimTime resume_at = 0;
+  int pause_after_effects = -1;    // ≥ 0: freeze in the middle of the next step that has more effects
+  SimTime pause_length = 0;
+  std::vector<Entry> inbox;        // what came in while frozen
+  std::vector<Effect> outbox;      // effects not carried out yet, from outbox_next on
+  std::size_t outbox_next = 0;
+  std::uint64_t barrier = 0;       // token of the write that the outbox waits for; 0: none
+  Stamp committed;                 // as last told to the checker
+  Stamp accepted;
+
+  // The disk
+  StoredState stored;
+  std::vector<std::uint32_t> writes;  // slots, in order
+  SimTime disk_free_at = 0;
+
+  // Kernel jobs and the agent
+  std::array<std::array<SimTime, max_sim_addresses>, max_sim_groups> address_free_at{};
+  std::array<SimTime, max_sim_groups> script_free_at{};
+  std::vector<std::uint32_t> scripts;  // slots of this life's jobs that have not ended
+  std::array<bool, max_sim_groups> monitored{};
+  std::array<std::uint32_t, max_sim_groups> monitored_generation{};
+  bool agent_up = true;
+  Mischief mischief;
+};
+
+}  // namespace vigil::sim

@@ -1,0 +1,117 @@
+// The operator, who types at random while faults strike but never lies, and afterwards sets right what
+// only an operator can; and the question whether the cluster is whole again.
+#include "tests/sim/world.hpp"
+
+namespace vigil::sim {
+
+void World::ask(Host& host, OperatorCommand command) {
+  if (!host.core || host.paused) return;
+  trace_.line(now_, host.id, "operator asks: verb %d group %d node %d", static_cast<int>(command.verb),
+              command.group == no_index ? -1 : command.group, command.node == no_node ? -1 : command.node + 1);
+  step(host, event_ = event::OperatorAsked{next_question_++, command});
+}
+
+void World::answered(Host& host, const effect::OperatorAnswer& answer) {
+  trace_.mix(answer.id * 2 + (answer.accepted ? 1 : 0));
+  trace_.line(now_, host.id, "answers the operator: %s: %s", answer.accepted ? "accepted" : "refused", answer.text.c_str());
+}
+
+// "I vouch that this node is down" is said only of a machine without power.
+bool World::truthful(const OperatorCommand& command) const {
+  return command.verb != OperatorVerb::confirm_down || !machines_[command.node].powered;
+}
+
+void World::operate() {
+  OperatorCommand command;
+  command.verb = static_cast<OperatorVerb>(random_.below(8));
+  command.node = some_host().id;
+  if (command.verb <= OperatorVerb::group_clear)
+    command.group = static_cast<GroupIndex>(random_.below(scenario_.config.groups.size()));
+  if (command.verb == OperatorVerb::node_stop && !chance(40)) return;
+  if (!truthful(command)) return;
+  ask(some_host(), command);
+}
+
+// ---- after the faults -----------------------------------------------------------------------------
+
+// Undoes what commands and exhausted restarts have left behind, as an operator would from `vigil status`.
+void World::set_right() {
+  for (std::size_t i = 0; i < scenario_.nodes; ++i) {
+    Host& host = hosts_[i];
+    if (host.outcast) daemon_crash(host, scenario_.interval_ns());
+    if (!host.core && host.left) at(now_ + scenario_.interval_ns(), What::start_daemon, host.id);
+  }
+  const Record* record = checker_.newest_committed();
+  if (record == nullptr) return;
+  Host& host = some_host();
+  const ClusterState& state = record->state;
+  for (const NodeId node : state.standby | state.leaving) ask(host, {OperatorVerb::node_online, no_index, node});
+  for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g) {
+    const auto group = static_cast<GroupIndex>(g);
+    const GroupState& is = state.groups[g];
+    if (!is.failed_on.empty() || is.phase == GroupPhase::error) ask(host, {OperatorVerb::group_clear, group, no_node});
+    if (!is.wanted) ask(host, {OperatorVerb::group_online, group, no_node});
+    // What could not be stopped there ends with a reboot: the only proof an operator has.
+    if (is.phase == GroupPhase::blocked && !is.unproven.empty())
+      machine_crash(hosts_[is.unproven.lowest()], scenario_.interval_ns());
+  }
+}
+
+bool World::group_serves(std::size_t group, const GroupState& state, std::string& why) const {
+  const GroupConfig& config = scenario_.config.groups[group];
+  const std::string name = "group " + std::to_string(group);
+  if (state.phase != GroupPhase::online || state.owner >= scenario_.nodes) {
+    why = name + " is not online";
+    return false;
+  }
+  for (std::size_t i = 0; i < scenario_.nodes; ++i) {
+    const bool owner = i == state.owner;
+    for (std::size_t a = 0; a < config.addresses.size(); ++a)
+      if (machines_[i].serves(group, a, now_) != owner) {
+        why = name + (owner ? " is not served by its owner, node " : " is served by ") + std::to_string(i + 1);
+        return false;
+      }
+    if (config.application.present && machines_[i].running[group] != owner) {
+      why = name + (owner ? "'s application does not run on its owner, node " : "'s application runs on ") + std::to_string(i + 1);
+      return false;
+    }
+  }
+  return true;
+}
+
+bool World::converged(std::string& why) const {
+  const Record* record = checker_.newest_committed();
+  if (record == nullptr) {
+    why = "no view was ever committed";
+    return false;
+  }
+  for (std::size_t i = 0; i < scenario_.nodes; ++i) {
+    const Host& host = hosts_[i];
+    const std::string name = "node " + std::to_string(i + 1);
+    if (!host.core) why = name + " does not run";
+    else if (!record->view.holds(host.id, host.incarnation)) why = name + " is not in the newest view";
+    else if (host.committed.epoch != record->stamp.epoch) why = name + " does not know the newest view";
+    else continue;
+    return false;
+  }
+  for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g)
+    if (g != scenario_.cursed_group && !group_serves(g, record->state.groups[g], why)) return false;
+  return true;
+}
+
+void World::look() {
+  std::string why;
+  if (converged(why)) {
+    done_ = true;
+    trace_.line(now_, no_node, "converged %.3f ms after the last fault", static_cast<double>(now_ - calm_at_) / 1e6);
+    return;
+  }
+  if (now_ - calm_at_ > scenario_.convergence_bound_ns())
+    return checker_.fail(Invariant::convergence, now_,
+                         why + ", " + std::to_string((now_ - calm_at_) / 1'000'000) + " ms after the last fault");
+  const auto looks = static_cast<std::uint64_t>((now_ - calm_at_) / scenario_.detection_ns());
+  if (looks % 4 == 0) set_right();
+  at(now_ + scenario_.detection_ns() / 2, What::look, no_node);
+}
+
+}  // namespace vigil::sim

@@ -1,0 +1,46 @@
+// Runs many seeds in forked workers, so that a core's failed assertion ends one worker and is counted
+// against its seed instead of ending the whole run.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/base/seeded_bugs.hpp"
+#include "tests/sim/world.hpp"
+
+namespace vigil::sim {
+
+struct RunPlan {
+  std::uint64_t first = 1;
+  std::uint64_t seeds = 1000;
+  std::size_t nodes = 0;       // 0: the seed chooses
+  Bug bug = Bug::none;
+  std::size_t jobs = 2;
+  std::size_t stop_after = 5;  // violations
+  bool progress = true;
+};
+
+struct Finding {
+  std::uint64_t seed = 0;
+  Invariant invariant = Invariant::none;
+  SimTime at = 0;
+  char text[240] = {};
+};
+
+struct RunSummary {
+  std::uint64_t seeds = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t commits = 0;
+  double node_hours = 0;       // simulated
+  double seconds = 0;          // of the wall
+  std::uint64_t hash = 0;      // of all runs' traces, whatever their order
+  std::vector<Finding> findings;  // by seed
+};
+
+RunSummary run_seeds(const RunPlan& plan);
+
+// Runs one seed in a child and prints its trace: all of it, or the last lines before the end. Returns
+// the trace's hash, 0 when the child died.
+std::uint64_t replay(std::uint64_t seed, std::size_t nodes, Bug bug, TraceMode mode, RunResult& result);
+
+}  // namespace vigil::sim

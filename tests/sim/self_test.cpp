@@ -1,0 +1,361 @@
+// The checker's own test: each case is a short history told to a checker over three hand-made machines.
+#include "tests/sim/self_test.hpp"
+
+#include <cstdio>
+#include <memory>
+
+#include "tests/sim/checker.hpp"
+#include "tests/sim/scenario.hpp"
+
+namespace vigil::sim {
+namespace {
+
+constexpr SimTime ms = 1'000'000;
+constexpr SimTime later = 20'000 * ms;  // long after every start
+
+// Three nodes, one group with one address and an application, all daemons up since time zero.
+struct Rig {
+  Machines machines;
+  Soundness soundness;
+  Checker checker{machines, soundness};
+  ClusterConfig config;
+
+  explicit Rig(ApplicationState state = ApplicationState::elsewhere) {
+    GroupConfig group;
+    group.addresses.push(AddressConfig{});
+    group.application.present = true;
+    group.application.state = state;
+    config.groups.push(group);
+    checker.reset(config, 3);
+    for (NodeId node = 0; node < 3; ++node) start(node, 0);
+  }
+  void start(NodeId node, SimTime now) {
+    Machine& machine = machines[node];
+    machine.powered = true;
+    machine.daemon = {node + 1u, machine.daemon.start_id + 1};
+    checker.started(now, node, {}, {});
+  }
+  Instant clock(NodeId node, SimTime now) const { return machines[node].clock.at(now); }
+
+  // A view of these nodes as they run now.
+  View view(Epoch epoch, NodeSet members) const {
+    View view;
+    view.epoch = epoch;
+    view.coordinator = epoch.proposer;
+    view.members = members;
+    for (const NodeId node : members) view.incarnations[node] = machines[node].daemon;
+    view.rule.voters = NodeSet::from_bits(7);
+    view.rule.needed = 2;
+    return view;
+  }
+  Record record(std::uint64_t counter, NodeId proposer, NodeSet members, const Record* base = nullptr) const {
+    Record record;
+    record.stamp = {{counter, proposer}, 1};
+    record.view = view(record.stamp.epoch, members);
+    if (base != nullptr) {
+      record.previous = base->view;
+      record.expelled = base->view.members - members;
+      record.state = base->state;
+    }
+    return record;
+  }
+  void prepare(SimTime now, const Record& record) {
+    Prepare prepare;
+    prepare.epoch = record.stamp.epoch;
+    prepare.members = record.view.members;
+    prepare.expel = record.expelled;
+    checker.sending(now, record.stamp.epoch.proposer, prepare);
+  }
+  void promise(SimTime now, NodeId voter, Epoch epoch, Stamp accepted) {
+    Promise promise;
+    promise.epoch = epoch;
+    promise.accepted.stamp = accepted;
+    checker.sending(now, voter, promise);
+    checker.receiving(epoch.proposer, promise);
+  }
+  void accept(SimTime now, const Record& record, NodeSet voters) {
+    checker.sending(now, record.stamp.epoch.proposer, Accept{record, {}});
+    for (const NodeId voter : voters) {
+      checker.sending(now, voter, Accepted{record.stamp});
+      checker.accepted(now, voter, record);
+    }
+  }
+  // The whole of a view change, as it should be.
+  Record agree(SimTime now, std::uint64_t counter, NodeId proposer, NodeSet members, NodeSet voters, const Record* base = nullptr) {
+    const Record made = record(counter, proposer, members, base);
+    prepare(now, made);
+    for (const NodeId voter : voters)
+      if (voter != proposer) promise(now, voter, made.stamp.epoch, base != nullptr ? base->stamp : Stamp{});
+    accept(now, made, voters);
+    for (const NodeId voter : voters) checker.committed(now, voter, made);
+    return made;
+  }
+  void add_address(NodeId node, SimTime now, SimTime lease_ends) {
+    checker.adding_address(now, node, 0, 0);
+    AddressSlot& slot = machines[node].addresses[0][0];
+    slot.gate = true;
+    slot.lease_until = clock(node, lease_ends);
+    slot.adapters = 1;
+    if (machines[node].serves(0, 0, now)) checker.serving(now, node, 0, 0);
+  }
+  void start_application(NodeId node, SimTime now) {
+    checker.starting_application(now, node, 0);
+    machines[node].running[0] = true;
+  }
+};
+
+const NodeSet all = NodeSet::from_bits(7);
+const NodeSet ab = NodeSet::from_bits(3);
+const NodeSet bc = NodeSet::from_bits(6);
+
+struct Case {
+  const char* name;
+  Invariant expected;
+  void (*tell)(Rig&);
+  ApplicationState state = ApplicationState::elsewhere;
+};
+
+// ---- I1, I3: resources ----------------------------------------------------------------------------
+
+void address_after_lease(Rig& rig) {
+  rig.add_address(0, later, later + 100 * ms);
+  rig.add_address(1, later + 100 * ms, later + 200 * ms);
+}
+void address_before_lease_end(Rig& rig) {
+  rig.add_address(0, later, later + 100 * ms);
+  rig.add_address(1, later + 99 * ms, later + 200 * ms);
+}
+void address_on_slow_clock(Rig& rig) {
+  rig.machines[0].clock.set(later, Instant{5}, -99'000);
+  rig.add_address(0, later, later);
+  rig.machines[0].addresses[0][0].lease_until = rig.clock(0, later) + Duration{100 * ms};
+  rig.add_address(1, later + 105 * ms, later + 200 * ms);
+}
+void gate_reopened(Rig& rig) {
+  rig.add_address(0, later, later + 100 * ms);
+  rig.add_address(1, later + 150 * ms, later + 300 * ms);
+  rig.machines[0].addresses[0][0].lease_until = rig.clock(0, later + 300 * ms);
+  rig.checker.serving(later + 200 * ms, 0, 0, 0);
+}
+void live_member_not_released(Rig& rig) {
+  rig.agree(later, 1, 0, all, all);
+  rig.add_address(0, later, later + 10 * ms);
+  rig.add_address(1, later + 50 * ms, later + 90 * ms);
+}
+void live_member_released(Rig& rig) {
+  rig.agree(later, 1, 0, all, all);
+  rig.add_address(0, later, later + 10 * ms);
+  rig.machines[0].addresses[0][0] = {};
+  rig.add_address(1, later + 5 * ms, later + 90 * ms);
+}
+void application_twice(Rig& rig) {
+  rig.start_application(0, later);
+  rig.start_application(1, later + 9000 * ms);
+}
+void application_after_stop(Rig& rig) {
+  rig.start_application(0, later);
+  rig.machines[0].running[0] = false;
+  rig.start_application(1, later + 1);
+}
+void stateless_beside_member(Rig& rig) {
+  rig.agree(later, 1, 0, all, all);
+  rig.start_application(0, later);
+  rig.start_application(1, later + 1);
+}
+void stateless_beside_expelled(Rig& rig) {
+  rig.start_application(0, later);
+  const Record first = rig.agree(later, 1, 0, all, all);
+  rig.soundness.node[0] = sim_never;
+  rig.agree(later + 1, 2, 1, bc, bc, &first);
+  rig.start_application(1, later + 2);
+}
+
+// ---- I3: leases -----------------------------------------------------------------------------------
+
+void acknowledged(Rig& rig, SimTime at, NodeId voter) {
+  rig.checker.acknowledging(at, voter, 0, rig.machines[0].daemon, rig.clock(0, at).ns);
+}
+void renewal_of_quorum(Rig& rig) {
+  acknowledged(rig, later, 1);
+  rig.checker.renewing(later + 20 * ms, 0, rig.clock(0, later) + rig.config.timing.lease);
+}
+void renewal_from_ack_time(Rig& rig) {
+  acknowledged(rig, later, 1);
+  rig.checker.renewing(later + 20 * ms, 0, rig.clock(0, later + 20 * ms) + rig.config.timing.lease);
+}
+void renewal_alone(Rig& rig) { rig.checker.renewing(later, 0, rig.clock(0, later) + Duration{1}); }
+void ack_after_expulsion(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, all, all);
+  rig.soundness.node[0] = sim_never;
+  const Record second = rig.record(2, 1, bc, &first);
+  rig.prepare(later + 1, second);
+  rig.promise(later + 2, 2, second.stamp.epoch, first.stamp);
+  acknowledged(rig, later + 3, 2);
+}
+void ack_after_readmission(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, all, all);
+  rig.soundness.node[0] = sim_never;
+  const Record second = rig.record(2, 1, bc, &first);
+  rig.prepare(later + 1, second);
+  rig.promise(later + 2, 2, second.stamp.epoch, first.stamp);
+  rig.agree(later + 3, 3, 0, all, all, &first);
+  acknowledged(rig, later + 4, 2);
+}
+void restarted_voter_speaks(Rig& rig, SimTime after) {
+  acknowledged(rig, later, 1);
+  rig.checker.stopped(1);
+  rig.start(1, later + 1);
+  rig.promise(later + 1 + after, 1, {9, 0}, {});
+}
+void restarted_voter_too_soon(Rig& rig) { restarted_voter_speaks(rig, rig.config.timing.lease.ns); }
+void restarted_voter_in_time(Rig& rig) { restarted_voter_speaks(rig, outlast(rig.config.timing.lease).ns); }
+
+// ---- I2: agreement --------------------------------------------------------------------------------
+
+void good_views(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, all, all);
+  rig.soundness.node[0] = sim_never;
+  rig.agree(later + 1, 2, 1, bc, bc, &first);
+}
+void commit_by_one(Rig& rig) {
+  const Record made = rig.record(1, 0, all);
+  rig.accept(later, made, NodeSet::of(0));
+  rig.checker.committed(later, 0, made);
+}
+void commit_by_a_dead_life(Rig& rig) {
+  const Record made = rig.record(1, 0, all);
+  rig.start(1, later);  // another life than the view's
+  rig.accept(later, made, ab);
+  rig.checker.committed(later, 0, made);
+}
+void without_old_quorum(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, all, ab);
+  Record second = rig.record(2, 2, NodeSet::of(2), &first);
+  second.view.rule.needed = 1;
+  rig.soundness.node[0] = rig.soundness.node[1] = sim_never;
+  rig.accept(later + 1, second, NodeSet::of(2));
+  rig.checker.committed(later + 1, 2, second);
+}
+void old_quorum_is_gone(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, ab, ab);
+  rig.soundness.node[0] = sim_never;
+  rig.checker.stopped(0);
+  rig.agree(later + 1, 2, 1, bc, bc, &first);
+}
+void two_records_one_stamp(Rig& rig) {
+  Record made = rig.agree(later, 1, 0, all, all);
+  made.state.groups[0].generation = 5;
+  rig.checker.accepted(later, 1, made);
+}
+void two_views_one_epoch(Rig& rig) {
+  Record made = rig.agree(later, 1, 0, all, all);
+  made.stamp.version = 2;
+  made.view.members = ab;
+  rig.checker.accepted(later, 1, made);
+}
+void committed_goes_back(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, all, all);
+  rig.agree(later + 1, 2, 0, all, all, &first);
+  rig.checker.committed(later + 2, 1, first);
+}
+void vote_goes_back(Rig& rig) {
+  rig.promise(later, 1, {5, 2}, {});
+  rig.promise(later + 1, 1, {5, 0}, {});
+}
+void vote_repeated_in_next_life(Rig& rig) {
+  rig.promise(later, 1, {5, 2}, {});
+  rig.checker.stopped(1);
+  rig.start(1, later + 1);
+  rig.promise(later + later, 1, {5, 2}, {});
+}
+
+// ---- I4, I6 ---------------------------------------------------------------------------------------
+
+void epoch_forgets(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, all, ab);
+  const Record second = rig.record(2, 2, bc, &first);
+  rig.soundness.node[0] = sim_never;
+  rig.prepare(later + 1, second);
+  rig.promise(later + 2, 1, second.stamp.epoch, {});  // knows better
+  rig.accept(later + 3, second, bc);
+  rig.checker.committed(later + 4, 2, second);
+}
+void generation_goes_back(Rig& rig) {
+  Record first = rig.record(1, 0, all);
+  first.state.groups[0].generation = 3;
+  rig.accept(later, first, all);
+  rig.checker.committed(later, 0, first);
+  Record second = first;
+  second.stamp.version = 2;
+  second.state.groups[0].generation = 2;
+  rig.accept(later, second, all);
+  rig.checker.committed(later, 0, second);
+}
+void sound_node_expelled(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, all, all);
+  rig.agree(later + later, 2, 1, bc, bc, &first);
+}
+void paused_node_expelled(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, all, all);
+  rig.soundness.node[0] = later + later - 300 * ms;  // thawed then
+  rig.agree(later + later, 2, 1, bc, bc, &first);
+}
+void cut_off_node_expelled(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, all, all);
+  rig.soundness.pair[0][2] = rig.soundness.pair[2][0] = sim_never;
+  rig.agree(later + later, 2, 1, bc, bc, &first);
+}
+
+constexpr Case cases[] = {
+    {"address taken over after the lease", Invariant::none, address_after_lease},
+    {"address taken over before the lease's end", Invariant::proof, address_before_lease_end},
+    {"… which a slow clock stretches", Invariant::proof, address_on_slow_clock},
+    {"two nodes serve one address", Invariant::one_owner, gate_reopened},
+    {"a live member has not released", Invariant::proof, live_member_not_released},
+    {"a live member has released", Invariant::none, live_member_released},
+    {"an application runs twice", Invariant::one_owner, application_twice},
+    {"an application starts after its stop", Invariant::none, application_after_stop},
+    {"a stateless one beside a live member's", Invariant::proof, stateless_beside_member, ApplicationState::none},
+    {"a stateless one beside an expelled node's", Invariant::none, stateless_beside_expelled, ApplicationState::none},
+    {"a lease from a quorum's acknowledgement", Invariant::none, renewal_of_quorum},
+    {"a lease from the acknowledgement's arrival", Invariant::proof, renewal_from_ack_time},
+    {"a lease without a quorum", Invariant::proof, renewal_alone},
+    {"acknowledged after the vote to expel", Invariant::proof, ack_after_expulsion},
+    {"acknowledged after a newer view took it in", Invariant::none, ack_after_readmission},
+    {"a restarted voter speaks too soon", Invariant::proof, restarted_voter_too_soon},
+    {"a restarted voter has waited", Invariant::none, restarted_voter_in_time},
+    {"views that follow each other well", Invariant::none, good_views},
+    {"a commit by one of three", Invariant::agreement, commit_by_one},
+    {"a commit that counts another life", Invariant::agreement, commit_by_a_dead_life},
+    {"a commit without the old quorum", Invariant::agreement, without_old_quorum},
+    {"… of which one life has ended", Invariant::none, old_quorum_is_gone},
+    {"two records under one stamp", Invariant::agreement, two_records_one_stamp},
+    {"two views in one epoch", Invariant::agreement, two_views_one_epoch},
+    {"a committed stamp goes back", Invariant::agreement, committed_goes_back},
+    {"a vote goes back", Invariant::agreement, vote_goes_back},
+    {"a vote repeated in the next life", Invariant::agreement, vote_repeated_in_next_life},
+    {"an epoch that forgets a commit", Invariant::durability, epoch_forgets},
+    {"a generation goes back", Invariant::durability, generation_goes_back},
+    {"a sound node is expelled", Invariant::accuser, sound_node_expelled},
+    {"a node that was frozen is expelled", Invariant::none, paused_node_expelled},
+    {"a node that one member cannot hear is expelled", Invariant::none, cut_off_node_expelled},
+};
+
+}  // namespace
+
+int self_test() {
+  int wrong = 0;
+  for (const Case& one : cases) {
+    const auto rig = std::make_unique<Rig>(one.state);
+    one.tell(*rig);
+    const Violation& seen = rig->checker.violation();
+    const bool right = seen.invariant == one.expected;
+    wrong += right ? 0 : 1;
+    std::printf("%s %-48s %s%s%s\n", right ? "ok    " : "WRONG ", one.name, to_string(seen.invariant),
+                seen.text.empty() ? "" : ": ", seen.text.c_str());
+  }
+  std::printf("self-test: %zu passed, %d failed\n", std::size(cases) - static_cast<std::size_t>(wrong), wrong);
+  return wrong == 0 ? 0 : 1;
+}
+
+}  // namespace vigil::sim

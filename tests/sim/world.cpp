@@ -1,0 +1,130 @@
+// The agenda: takes what is due next, until the run is over.
+#include "tests/sim/world.hpp"
+
+namespace vigil::sim {
+
+World::World() : checker_(machines_, soundness_) {}
+
+// A duration that is usually about this long, and now and then much longer.
+SimTime World::about(SimTime usual) {
+  const SimTime base = usual / 2 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(usual) + 1));
+  return random_.below(64) == 0 ? base * 6 : base;
+}
+
+void World::at(SimTime when, What what, NodeId node, std::uint32_t slot, std::uint8_t link) {
+  Entry entry;
+  entry.at = when;
+  entry.what = what;
+  entry.node = node;
+  entry.slot = slot;
+  entry.link = link;
+  if (node != no_node) entry.life = hosts_[node].life;
+  agenda_.push(entry);
+}
+
+void World::prepare(const Scenario& scenario) {
+  scenario_ = scenario;
+  random_ = Random(scenario.seed ^ 0x7669676c73696dULL);
+  agenda_.clear();
+  heartbeats_.clear();
+  acks_.clear();
+  messages_.clear();
+  writes_.clear();
+  address_jobs_.clear();
+  agent_jobs_.clear();
+  now_ = 0;
+  calm_ = false;
+  done_ = false;
+  steps_ = 0;
+  next_question_ = 1;
+  checker_.reset(scenario_.config, scenario_.nodes);
+  network_.reset(scenario_, soundness_);
+  for (std::size_t i = 0; i < max_sim_nodes; ++i) {
+    Host& host = hosts_[i];
+    Host fresh;
+    fresh.id = static_cast<NodeId>(i);
+    host = std::move(fresh);
+    machines_[i] = {};
+    soundness_.node[i] = sim_never;
+  }
+  for (std::size_t i = 0; i < scenario_.nodes; ++i) {
+    if (scenario_.stored_lease_known) hosts_[i].stored.longest_acknowledged = scenario_.config.timing.lease;
+    const bool late = random_.chance(20);
+    at(static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(scenario_.interval_ns() * (late ? 30 : 3)))), What::power_on,
+       static_cast<NodeId>(i));
+  }
+  const SimTime settled = scenario_.interval_ns() * random_.between(4, 40);
+  at(settled, What::fault, no_node);
+  at(settled + scenario_.chaos_ns, What::calm, no_node);
+}
+
+RunResult World::run(const Scenario& scenario, TraceMode mode) {
+  trace_.reset(mode);
+  prepare(scenario);
+  while (!agenda_.empty() && !done_ && !checker_.violated()) {
+    const Entry entry = agenda_.pop();
+    now_ = entry.at;
+    dispatch(entry);
+  }
+  RunResult result;
+  result.violation = checker_.violation();
+  result.simulated_ns = now_;
+  result.steps = steps_;
+  result.trace_hash = trace_.hash();
+  result.commits = checker_.committed_count();
+  for (Host& host : hosts_) host.core.reset();
+  return result;
+}
+
+void World::dispatch(const Entry& entry) {
+  switch (entry.what) {
+    case What::heartbeat:
+    case What::ack:
+    case What::message: return arrive(entry);
+    case What::fault: return next_fault();
+    case What::heal: return network_.end(now_, entry.slot);
+    case What::flap: {
+      SimTime period = 0;
+      if (network_.flap(now_, entry.slot, period)) at(now_ + about(period), What::flap, no_node, entry.slot);
+      return;
+    }
+    case What::operate: return operate();
+    case What::calm: return calm();
+    case What::look: return look();
+    case What::power_on: return power_on(hosts_[entry.node]);
+    default: return dispatch_local(entry);
+  }
+}
+
+// Entries that die with the daemon they are for, though what they hold must be given back.
+void World::dispatch_local(const Entry& entry) {
+  Host& host = hosts_[entry.node];
+  const bool alive = entry.life == host.life;
+  switch (entry.what) {
+    case What::persisted: return persisted(entry);
+    case What::address_begin:
+      if (alive) address_begins(host, entry.slot);
+      else address_jobs_.drop(entry.slot);
+      return;
+    case What::address_end: return address_ended(entry);
+    case What::agent_begin:
+      if (alive && !agent_jobs_[entry.slot].cancelled) script_begins(host, entry.slot);
+      else agent_jobs_.drop(entry.slot);
+      return;
+    case What::agent_end: return script_ended(entry);
+    case What::monitor: return monitor(entry);
+    default: break;
+  }
+  if (!alive) return;
+  switch (entry.what) {
+    case What::timer: return timer(host);
+    case What::resume: return resume(host);
+    case What::start_daemon: return start_daemon(host);
+    case What::gates_cleaned: return gates_cleaned(host);
+    case What::cleaned: return cleaned(host);
+    case What::agent_up: return agent_returns(host);
+    default: VIGIL_ASSERT(false && "no such entry");
+  }
+}
+
+}  // namespace vigil::sim

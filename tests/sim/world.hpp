@@ -1,0 +1,137 @@
+// The whole simulated world: machines, wires, shells around the real cores, faults, the operator, and
+// the one agenda that orders everything. The same scenario always gives the same run: every choice comes
+// from one seeded generator, and nothing reads a clock.
+#pragma once
+
+#include <array>
+
+#include "tests/sim/checker.hpp"
+#include "tests/sim/heap.hpp"
+#include "tests/sim/host.hpp"
+#include "tests/sim/network.hpp"
+#include "tests/sim/scenario.hpp"
+#include "tests/sim/trace.hpp"
+
+namespace vigil::sim {
+
+struct RunResult {
+  Violation violation;
+  SimTime simulated_ns = 0;      // of the world; times nodes: node-time
+  std::uint64_t steps = 0;       // of all cores
+  std::uint64_t trace_hash = 0;
+  std::size_t commits = 0;
+};
+
+class World {
+ public:
+  World();
+  RunResult run(const Scenario& scenario, TraceMode mode);
+  const Trace& trace() const { return trace_; }
+
+ private:
+  // world.cpp: the agenda
+  void prepare(const Scenario& scenario);
+  void dispatch(const Entry& entry);
+  void dispatch_local(const Entry& entry);
+  void at(SimTime when, What what, NodeId node, std::uint32_t slot = 0, std::uint8_t link = 0);
+  SimTime about(SimTime usual);
+  bool chance(double percent) { return random_.chance(percent); }
+
+  // frames.cpp: what travels
+  void send_heartbeat(Host& host, const effect::SendHeartbeat& send);
+  void send_ack(Host& host, const effect::SendAck& send);
+  void send_message(Host& host, const effect::SendMessage& send);
+  void arrive(const Entry& entry);
+  void hand_over(Host& host, const Entry& entry);
+  void tell(Host& host, const Entry& entry);
+  void notice(Host& host, What what, std::uint8_t link, std::uint32_t slot);
+  bool believed(Host& host, NodeId from, std::uint32_t start, Incarnation incarnation);
+  void drop_frame(const Entry& entry);
+
+  // shell.cpp: a daemon's loop around its core
+  void step(Host& host, const Event& event);
+  void observe(Host& host);
+  void arm(Host& host);
+  void timer(Host& host);
+  void carry_out(Host& host);
+  void carry_out_one(Host& host, const Effect& effect);
+  bool blocked(const Host& host) const { return host.paused || host.barrier != 0; }
+  void drain(Host& host);
+  void pause(Host& host, SimTime length);
+  void resume(Host& host);
+  void persist(Host& host, const effect::Persist& write);
+  void persisted(const Entry& entry);
+  void write_done(Host& host, std::uint64_t token, bool ok);
+  void renew(Host& host, const effect::RenewLease& renewal);
+
+  // jobs.cpp: what kernel and agent do for a daemon, and answer
+  void begin_address(Host& host, AddressJob job);
+  void address_begins(Host& host, std::uint32_t slot);
+  void address_ended(const Entry& entry);
+  void run_agent(Host& host, const effect::RunAgent& work);
+  void script_begins(Host& host, std::uint32_t slot);
+  void script_ended(const Entry& entry);
+  void watch_application(Host& host, std::uint8_t group);
+  void monitor(const Entry& entry);
+  void agent_dies(Host& host);
+  void agent_returns(Host& host);
+  void application_dies(Host& host, std::uint8_t group);
+
+  // life.cpp: starts and ends
+  void power_on(Host& host);
+  void start_daemon(Host& host);
+  void gates_cleaned(Host& host);
+  void cleaned(Host& host);
+  void end_daemon(Host& host);
+  void daemon_crash(Host& host, SimTime down);
+  void machine_crash(Host& host, SimTime down);
+  void start_afresh(Host& host, const effect::StartAfresh& afresh);
+  void settle_writes(Host& host, bool all);
+
+  // faults.cpp: what goes wrong
+  void next_fault();
+  void strike(Fault fault);
+  void strike_network(Fault fault);
+  void strike_host(Fault fault, Host& host);
+  void begin_network_fault(NetworkFault fault, SimTime length);
+  void calm();
+  SimTime some_time();
+  Host& some_host();
+  NodeSet all_nodes() const;
+
+  // operator.cpp: commands, and the question whether all is well
+  void operate();
+  void ask(Host& host, OperatorCommand command);
+  bool truthful(const OperatorCommand& command) const;
+  void answered(Host& host, const effect::OperatorAnswer& answer);
+  void look();
+  void set_right();
+  bool converged(std::string& why) const;
+  bool group_serves(std::size_t group, const GroupState& state, std::string& why) const;
+
+  Scenario scenario_;
+  Machines machines_;
+  Soundness soundness_;
+  Checker checker_;
+  Network network_;
+  Trace trace_;
+  Random random_{0};
+  Agenda agenda_;
+  SimTime now_ = 0;
+  std::array<Host, max_sim_nodes> hosts_;
+  Pool<HeartbeatFrame> heartbeats_;
+  Pool<AckFrame> acks_;
+  Pool<MessageFrame> messages_;
+  Pool<PendingWrite> writes_;
+  Pool<AddressJob> address_jobs_;
+  Pool<AgentJob> agent_jobs_;
+  Effects effects_;
+  Event event_;
+  bool calm_ = false;
+  SimTime calm_at_ = 0;
+  bool done_ = false;
+  std::uint64_t steps_ = 0;
+  std::uint64_t next_question_ = 1;
+};
+
+}  // namespace vigil::sim
