@@ -149,15 +149,16 @@ void settle_ownerless(const Scene& scene) {
   if (!stop_failed && !(failed && is_failure(group.reason))) group.reason = GroupReason::no_candidate;
 }
 
-GroupReason reason_to_assign(const GroupState& group) {
-  switch (group.reason) {
+GroupReason reason_to_assign(const Scene& scene) {
+  switch (scene.now().reason) {
     case GroupReason::none:
     case GroupReason::operator_offline:
       return GroupReason::first_start;
     case GroupReason::no_candidate:
-      return group.unproven.empty() ? GroupReason::first_start : GroupReason::node_failed;
+      return scene.now().unproven.intersects(scene.state.unfenced) ? GroupReason::node_failed
+                                                                   : GroupReason::first_start;
     default:
-      return group.reason;
+      return scene.now().reason;
   }
 }
 
@@ -215,7 +216,7 @@ void place_group(const Scene& scene) {
   if (next == no_node)
     settle_ownerless(scene);
   else
-    change_owner(group, next, reason_to_assign(group));
+    change_owner(group, next, reason_to_assign(scene));
 }
 
 // A takeover whose proof only a fence, the operator or a stuck node can give says so.
