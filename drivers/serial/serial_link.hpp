@@ -1,0 +1,65 @@
+// Heartbeats over a serial line (raw tty): the path that shares nothing with any network. Works on
+// /dev/ttyS* and on pseudo-terminals; uses no flow control and no modem lines, which user-mode Linux
+// and many cables lack.
+//
+// A line is slow: at 9600 baud a full frame takes 0.22 s, and a tty's own queue would hold seconds of
+// heartbeats that nobody wants any more. So a frame is handed to the tty only when the one before it has
+// left, and of those that wait the two newest are kept: a heartbeat and an acknowledgement, which take
+// turns. What comes in is always read, however much it is.
+#pragma once
+
+#include "drivers/link.hpp"
+#include "drivers/serial/serial_framing.hpp"
+#include "runtime/loop/fd.hpp"
+
+namespace vigil {
+
+struct SerialLinkOptions {
+  LinkIndex index = 0;
+  Path device;             // of the tty
+  std::uint32_t baud = 0;  // a standard speed, 1200 … 4000000
+  NodeId peer = no_node;
+};
+
+class SerialLink final : public Link, private RingHandler {
+ public:
+  static Result<std::unique_ptr<Link>> create(const SerialLinkOptions& options);
+  explicit SerialLink(const SerialLinkOptions& options);
+  ~SerialLink() override;
+
+  void close() override;
+  SendOutcome send(std::span<const std::byte> frame, NodeId to) override;
+  bool reaches(NodeId node) const override { return node != no_node && node == options_.peer; }
+
+ private:
+  struct Waiting {
+    std::array<std::byte, limits::frame_bytes> bytes;
+    std::size_t size = 0;
+  };
+  static constexpr std::uint32_t line_tag = 0;
+  static constexpr std::uint32_t pace_tag = 1;
+
+  Status start() override;
+  Status set_line(int fd) const;
+  void on_ready(std::uint32_t tag, std::uint32_t events) override;
+  void drain();
+  void pump();
+  bool write_out();
+  std::size_t unsent_in_tty() const;
+  void wake_in(Duration delay);
+  void fail(int error);
+
+  SerialLinkOptions options_;
+  Fd line_;
+  Fd pace_;  // timerfd: when the tty should have sent what it has
+  SourceId line_source_;
+  SourceId pace_source_;
+  SerialDecoder decoder_;
+  std::uint64_t decoder_errors_seen_ = 0;              // already in counters_.malformed
+  std::array<std::byte, serial_encoded_bytes> out_{};  // the frame being written
+  std::size_t out_size_ = 0;
+  std::size_t out_at_ = 0;
+  BoundedVector<Waiting, 2> waiting_;  // oldest first
+};
+
+}  // namespace vigil
