@@ -270,7 +270,7 @@ void Checker::check_expelled(SimTime now, const Record& record) {
 Checker::Candidacy& Checker::candidacy(Epoch epoch) {
   for (std::size_t i = candidacies_.size(); i > 0; --i)
     if (candidacies_[i - 1].epoch == epoch) return candidacies_[i - 1];
-  candidacies_.push_back({epoch, {}, false, {}, {}});
+  candidacies_.push_back({epoch, {}, false, false, {}, {}});
   return candidacies_.back();
 }
 
@@ -305,8 +305,10 @@ void Checker::vote_out(NodeId node, const Candidacy& candidacy) {
 
 void Checker::on_prepare(SimTime now, NodeId node, const Prepare& prepare) {
   waited(now, node, "stood as a candidate");
-  vote(now, node, prepare.epoch, "stood as a candidate in");
   Candidacy& own = candidacy(prepare.epoch);
+  // The first one is the candidate's own vote; later copies only repeat it.
+  if (!own.stood) vote(now, node, prepare.epoch, "stood as a candidate in");
+  own.stood = true;
   for (const NodeId out : prepare.expel) {
     // An old life left out in favour of the new one is no accusation.
     const Incarnation daemon = machines_[out].daemon;

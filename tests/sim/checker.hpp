@@ -77,6 +77,7 @@ class Checker {
   struct Candidacy {
     Epoch epoch;
     Stamp base;           // newest record known to the candidate before it proposed
+    bool stood = false;   // a Prepare has left
     bool proposed = false;
     NodeSet out;          // running nodes that its Prepare leaves out of a view that held them …
     std::array<Incarnation, max_sim_nodes> out_as{};  // … in these lives
