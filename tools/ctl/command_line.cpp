@@ -98,17 +98,17 @@ void add_verb(CLI::App& app, Arguments& given, OperatorVerb verb, const char* na
 void add_commanding(CLI::App& app, Arguments& given) {
   add_verb(app, given, OperatorVerb::move_group, "move", "move a group to a node, and keep it there");
 
-  CLI::App* group = app.add_subcommand("group", "start, stop or forgive a group")->require_subcommand(1);
+  CLI::App* group = app.add_subcommand("group", "start, stop or forgive a group");
   add_verb(*group, given, OperatorVerb::group_online, "online", "run it");
   add_verb(*group, given, OperatorVerb::group_offline, "offline", "stop it, and leave it stopped");
   add_verb(*group, given, OperatorVerb::group_clear, "clear", "forget where it failed, so that it may run there again");
 
-  CLI::App* node = app.add_subcommand("node", "take a node out of service or back")->require_subcommand(1);
+  CLI::App* node = app.add_subcommand("node", "take a node out of service or back");
   add_verb(*node, given, OperatorVerb::node_standby, "standby", "move its groups away; it stays in the cluster");
   add_verb(*node, given, OperatorVerb::node_online, "online", "let it run groups again");
   add_verb(*node, given, OperatorVerb::node_stop, "stop", "move its groups away, and stop its vigild");
 
-  CLI::App* fence = app.add_subcommand("fence", "what only you can know")->require_subcommand(1);
+  CLI::App* fence = app.add_subcommand("fence", "what only you can know");
   add_verb(*fence, given, OperatorVerb::confirm_down, "confirm",
            "vouch that a node is down, so that what it may still hold is started elsewhere");
 }
@@ -118,7 +118,7 @@ void add_local(CLI::App& app, Arguments& given) {
   command->add_option("file", given.file, "cluster.toml")->required()->type_name("FILE");
   command->callback([&] { given.run = [&] { return run_check_config(given.file); }; });
 
-  CLI::App* key = app.add_subcommand("key", "the cluster's shared key")->require_subcommand(1);
+  CLI::App* key = app.add_subcommand("key", "the cluster's shared key");
   command = key->add_subcommand("generate", "make a new key, mode 0600; never replaces a file");
   command->add_option("file", given.file, "where to")->required()->type_name("FILE");
   command->callback([&] { given.run = [&] { return run_key_generate(given.file); }; });
@@ -127,7 +127,7 @@ void add_local(CLI::App& app, Arguments& given) {
   command->add_flag("--json", given.version_json, "as JSON");
   command->callback([&] { given.run = [&] { return run_version(given.socket, given.version_json); }; });
 
-  CLI::App* completion = app.add_subcommand("completion", "completion for shells")->require_subcommand(1);
+  CLI::App* completion = app.add_subcommand("completion", "completion for shells");
   completion->add_subcommand("bash", "source <(vigil completion bash)")->callback([&] {
     given.run = run_completion_bash;
   });
@@ -142,7 +142,6 @@ void add_local(CLI::App& app, Arguments& given) {
 int parse_and_run(int argc, char** argv) {
   CLI::App app("vigil: look at a Vigil cluster, and command it", "vigil");
   Arguments given;
-  app.require_subcommand(1);
   app.fallthrough();
   app.footer(exit_codes_text);
   app.set_version_flag("--version", "vigil " + std::string(control::release));
@@ -158,7 +157,11 @@ int parse_and_run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? exit_ok : exit_usage;
   }
-  return given.run ? given.run() : exit_usage;
+  if (given.run) return given.run();
+  std::string words = "vigil";
+  for (const CLI::App* at : app.get_subcommands()) words += " " + at->get_name();
+  complain("what is to be done? see: " + words + " --help");
+  return exit_usage;
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ void judge_adapter(const Adapter& adapter, std::vector<std::string>& problems) {
   const std::string name = "adapter " + adapter.device.str() + " (network " + adapter.network.str() + ")";
   if (!adapter.usable)
     problems.push_back(name + " is down or has no carrier");
-  else if (!adapter.healthy)
+  else if (!adapter.healthy && adapter.role != AdapterRole::serial)  // its one link tells already
     problems.push_back(name + " is up, but nobody is heard on it");
 }
 

@@ -61,7 +61,7 @@ struct Phrase {
   bool whole = false;  // says all that the writer's own text says
 };
 constexpr Phrase phrases[] = {
-    {JournalKind::accused, EventName::node_down, "suspects {s}, which is silent on every link", true},
+    {JournalKind::accused, EventName::node_down, "suspects {s}: silent on every link", true},
     {JournalKind::voted, EventName::node_down, "asked {s} to vote"},
     {JournalKind::decided, EventName::node_down, "the cluster goes on without {s}"},
     {JournalKind::decided, EventName::node_up, "the cluster lets {s} in"},
@@ -232,9 +232,10 @@ std::string sentence(const Journal& journal) {
                                   filled(nouns[static_cast<std::size_t>(entry.event)].text, journal);
     if (!entry.text.empty() && (phrase == nullptr || !phrase->whole)) out += ": " + entry.text.str();
   }
-  if (entry.duration_us >= 0)
-    out += (entry.kind == JournalKind::accused ? " (silent for " : " (") +
-           duration_text(Duration::from_us(entry.duration_us)) + ")";
+  if (entry.duration_us >= 0) {
+    const std::string took = duration_text(Duration::from_us(entry.duration_us));
+    out += entry.kind == JournalKind::accused ? " for " + took : " (" + took + ")";
+  }
   return out;
 }
 

@@ -166,9 +166,9 @@ std::string adapters_part(const ClusterPicture& picture, bool colours) {
   rows.push_back({Cell("ADAPTER", Colour::dim), Cell("NETWORK", Colour::dim), Cell("ROLE", Colour::dim),
                   Cell("STATE", Colour::dim), Cell("BOOT ADDRESS", Colour::dim)});
   for (const Adapter& adapter : picture.adapters) {
-    const Cell state = !adapter.usable    ? Cell("down", Colour::bad)
-                       : !adapter.healthy ? Cell("silent", Colour::warn)
-                                          : Cell("ok", Colour::good);
+    const Cell state = !adapter.usable                                           ? Cell("down", Colour::bad)
+                       : !adapter.healthy && adapter.role != AdapterRole::serial ? Cell("silent", Colour::warn)
+                                                                                 : Cell("ok", Colour::good);
     rows.push_back({adapter.device.str(), adapter.network.str(), std::string(word(adapter.role)), state,
                     format_address(adapter.address)});
   }

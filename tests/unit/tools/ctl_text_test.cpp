@@ -1,0 +1,255 @@
+// The wording of what people read, held word for word: the overview, the links, the story of a takeover.
+#include <cstdlib>
+#include <ctime>
+#include <string>
+
+#include "tests/unit/tools/sample.hpp"
+#include "tools/ctl/health.hpp"
+#include "tools/ctl/sentence.hpp"
+#include "tools/ctl/status_text.hpp"
+#include "tools/ctl/story.hpp"
+#include "tools/ctl/table.hpp"
+#include "tools/ctl/words.hpp"
+
+// Last: its macros clash with the standard library.
+// clang-format off
+#include "tests/unit/cmocka.hpp"
+// clang-format on
+
+namespace {
+
+using namespace vigil;
+using namespace vigil::ctl;
+
+control::ClusterPicture the_picture() { return sample::picture(*sample::config(), *sample::status()); }
+
+std::string why(const control::ClusterPicture& picture, const char* group, std::size_t last) {
+  const auto takeovers = takeovers_of(picture, *picture.group(group), sample::journal_replies(*sample::config()), last);
+  return why_text(picture, *picture.group(group), takeovers, false);
+}
+
+void status_reads_like_this(void**) {
+  const std::string text = status_text(the_picture(), false);
+  assert_string_equal(text.c_str(), R"txt(Cluster        demo
+Timing         lan: heartbeat 25.0 ms, detection 180.0 ms, lease 150.0 ms
+Configuration  0123456789abcdef
+View           epoch 7 by beta, coordinator beta, 2 of 3 nodes in, 2 votes needed
+This node      beta, member, lease 142.0 ms left
+
+NODE   STATE  LINKS  LATE  GROUPS  NOTE
+alpha  out      0/3        -       expelled, not seen clean since, last heard 12.0 s ago
+beta   in            2 ms  web     this node, coordinator
+gamma  in       1/2  1 ms  db
+
+GROUP  STATE    NODE   TAKEOVER  BECAUSE                                 PARTS
+web    online   beta   233.0 ms  alpha failed                            10.77.1.100/24 on eth0, httpd
+db     blocked  gamma         -  alpha is not proven to have stopped it  postgres
+
+! db is blocked: alpha may still run it and is not fenced; if you know that it is powered off, say so with: vigil fence confirm alpha
+! alpha is not heard on any link
+! the ethernet link eth1 is one-way: gamma is heard here but does not hear us
+)txt");
+}
+
+void links_read_like_this(void**) {
+  const std::string text = links_text(the_picture(), false);
+  assert_string_equal(text.c_str(), R"txt(Links as beta hears them
+
+PEER   LINK      DEVICE      NETWORK  STATE       HEARD AGO  ROUND TRIP  JITTER  RECEIVED        LOST  TWICE  SWAPPED  FLAPS
+alpha  ethernet  eth0        public   down           12.0 s      0.4 ms  0.1 ms       997  3 (0.30 %)      0        0      0
+alpha  ethernet  eth1        private  down           12.0 s      0.4 ms  0.1 ms       997  3 (0.30 %)      0        0      0
+alpha  serial    /dev/ttyS0  line-ab  down           12.0 s      0.4 ms  0.1 ms       997  3 (0.30 %)      0        0      0
+gamma  ethernet  eth0        public   up            12.0 ms      0.4 ms  0.1 ms       997  3 (0.30 %)      0        0      0
+gamma  ethernet  eth1        private  one_way_in    13.0 ms      0.4 ms  0.1 ms       997  3 (0.30 %)      0        0      0
+
+ADAPTER     NETWORK  ROLE     STATE  BOOT ADDRESS
+eth0        public   service  ok     10.77.1.2/24
+eth1        private  service  ok     10.78.1.2/24
+/dev/ttyS0  line-ab  serial   ok     -
+)txt");
+}
+
+void a_takeover_is_told_like_this(void**) {
+  const std::string text = why(the_picture(), "web", 1);
+  assert_string_equal(text.c_str(), R"txt(web: from alpha to beta, because alpha failed (2026-10-26 07:33:20.000)
+    0.0 ms  alpha  last sign of life
+  183.0 ms  beta   suspects alpha: silent on every link for 183.0 ms
+  184.2 ms  beta   a new view is in force, led by beta
+  184.2 ms  beta   the cluster goes on without alpha: expelled by vote
+  184.3 ms  beta   waits: the lease of alpha to be over
+  220.7 ms  beta   adds 10.77.1.100/24 to eth0 (public)
+  221.1 ms  beta   10.77.1.100/24 answers on eth0 (public) (0.4 ms)
+  233.1 ms  beta   httpd runs (12.0 ms)
+  233.2 ms  beta   all parts are up
+  Budget: detect 183.0 + agree 1.2 + fence (lease) 36.4 + storage 0.0 + address 0.4 + application 12.0 = 233.0 ms
+
+Since then, on the same node (2026-10-26 07:33:29.000)
+  0.0 ms  beta  sees the failure of service adapter eth0: adapter is down or has no carrier
+  0.2 ms  beta  10.77.1.100/24 moves from eth0 (public) to eth1 (private)
+  0.9 ms  beta  10.77.1.100/24 answers on eth1 (private) (0.6 ms)
+)txt");
+}
+
+void a_blocked_takeover_says_what_would_help(void**) {
+  const std::string text = why(the_picture(), "db", 1);
+  assert_string_equal(
+      text.c_str(),
+      R"txt(db: from alpha to gamma, because alpha is not proven to have stopped it (2026-10-26 07:33:20.000)
+    0.0 ms  alpha  last sign of life
+  183.0 ms  beta   suspects alpha: silent on every link for 183.0 ms
+  184.2 ms  beta   a new view is in force, led by beta
+  184.2 ms  beta   the cluster goes on without alpha: expelled by vote
+  184.3 ms  gamma  waits: alpha to be fenced
+  Not running: alpha may still run it and is not fenced; if you know that it is powered off, say so with: vigil fence confirm alpha
+)txt");
+}
+
+void earlier_takeovers_are_told_too(void**) {
+  const std::string text = why(the_picture(), "web", 5);
+  const std::string first = "web: to alpha (2026-10-26 07:32:20.000)\n   0.0 ms  alpha  adds 10.77.1.100/24 to eth0";
+  assert_int_equal(text.find(first), 0);
+  const bool both = text.find("web: from alpha to beta, because alpha failed") != std::string::npos;
+  assert_true(both);
+}
+
+void a_lost_journal_is_admitted(void**) {
+  const auto picture = the_picture();
+  const auto takeovers = takeovers_of(picture, *picture.group("web"), {}, 1);
+  const std::string text = why_text(picture, *picture.group("web"), takeovers, false);
+  assert_string_equal(text.c_str(),
+                      "web: from alpha to beta, because alpha failed (2026-10-26 07:33:20.000)\n"
+                      "  The journal of this node no longer has its entries.\n"
+                      "  Budget: detect 183.0 + agree 1.2 + fence (lease) 36.4 + storage 0.0 + address 0.4 + "
+                      "application 12.0 = 233.0 ms\n");
+}
+
+void a_group_that_never_ran_has_no_story(void**) {
+  auto status = sample::status();
+  status->committed.state.groups[0] = GroupState{};
+  status->committed.state.groups[0].wanted = false;
+  const auto picture = sample::picture(*sample::config(), *status);
+  const std::string text = why_text(picture, *picture.group("web"), {}, false);
+  assert_string_equal(text.c_str(),
+                      "web has never run since this cluster started, and is not wanted: start it with: vigil group "
+                      "online web.\n");
+}
+
+void colour_adds_nothing_but_colour(void**) {
+  const auto picture = the_picture();
+  const std::string plain = status_text(picture, false);
+  const std::string coloured = status_text(picture, true);
+  std::string stripped;
+  for (std::size_t i = 0; i < coloured.size(); ++i) {
+    if (coloured[i] == '\x1b') {
+      i = coloured.find('m', i);
+      continue;
+    }
+    stripped += coloured[i];
+  }
+  assert_true(coloured != plain);
+  assert_string_equal(stripped.c_str(), plain.c_str());
+}
+
+void a_healthy_cluster_has_no_problems(void**) {
+  auto status = sample::status();
+  status->committed.view.members.add(0);
+  status->committed.state.unfenced = NodeSet();
+  status->committed.state.groups[1].phase = GroupPhase::online;
+  status->committed.state.groups[1].unproven = NodeSet();
+  status->peers[0].heard = true;
+  status->peers[0].networks_up = 3;
+  for (auto& link : status->peers[0].links) link.state = LinkState::up;
+  for (auto& link : status->peers[1].links) link.state = LinkState::up;
+  const auto picture = sample::picture(*sample::config(), *status);
+  assert_int_equal(problems_of(picture).size(), 0);
+  const std::string text = status_text(picture, false);
+  assert_true(text.ends_with("\nAll is well.\n"));
+}
+
+void problems_name_the_way_out(void**) {
+  struct Case {
+    void (*change)(NodeStatus&);
+    const char* problem;
+  };
+  const Case cases[] = {
+      {[](NodeStatus& s) { s.role = NodeRole::waiting, s.role_text = "the longest lease is not over"; },
+       "beta (this node) is not in the cluster yet: the longest lease is not over"},
+      {[](NodeStatus& s) { s.role = NodeRole::no_quorum; }, "beta (this node) has lost the quorum and serves nothing"},
+      {[](NodeStatus& s) { s.quorate = false; }, "beta (this node) has no lease: too few members acknowledge it"},
+      {[](NodeStatus& s) {
+         s.committed.state.groups[0].phase = GroupPhase::error;
+         s.committed.state.groups[0].failed_on = NodeSet::from_bits(0b111);
+       },
+       "web is error: it failed on alpha, beta and gamma; mend the cause, then: vigil group clear web"},
+      {[](NodeStatus& s) {
+         s.committed.state.groups[0].phase = GroupPhase::acquiring;
+         s.committed.state.groups[0].unproven = NodeSet::of(0);
+       },
+       "web is acquiring: beta waits for the proof that alpha no longer serves it"},
+      {[](NodeStatus& s) {
+         s.committed.state.groups[0].phase = GroupPhase::offline;
+         s.committed.state.groups[0].reason = GroupReason::no_candidate;
+       },
+       "web is offline: no node in the cluster may run it; bring back one of alpha, beta and gamma"},
+      {[](NodeStatus& s) { s.peers[1].suspected = true; }, "gamma is silent on every link, and is suspected"},
+      {[](NodeStatus& s) { s.peers[1].config_matches = false; },
+       "gamma runs another configuration than this node; make the files equal and restart one"},
+      {[](NodeStatus& s) { s.adapters[0].usable = false; }, "adapter eth0 (network public) is down or has no carrier"},
+      {[](NodeStatus& s) { s.adapters[1].healthy = false; },
+       "adapter eth1 (network private) is up, but nobody is heard on it"},
+  };
+  for (const Case& each : cases) {
+    auto status = sample::status();
+    each.change(*status);
+    bool found = false;
+    for (const std::string& problem : problems_of(sample::picture(*sample::config(), *status)))
+      found = found || problem == each.problem;
+    if (!found) print_error("missing: %s\n", each.problem);
+    assert_true(found);
+  }
+}
+
+void durations_and_lists_read_well(void**) {
+  struct Case {
+    std::int64_t us;
+    const char* text;
+  };
+  const Case cases[] = {{0, "0.0 ms"},           {400, "0.4 ms"},        {999'900, "999.9 ms"},
+                        {12'340'000, "12.3 s"},  {240'000'000, "4 min"}, {10'800'000'000, "3 h"},
+                        {259'200'000'000, "3 d"}};
+  for (const Case& each : cases) {
+    const std::string text = duration_text(Duration::from_us(each.us));
+    assert_string_equal(text.c_str(), each.text);
+  }
+  const std::string lists =
+      joined({}) + "; " + joined({"a"}) + "; " + joined({"a", "b"}) + "; " + joined({"a", "b", "c"});
+  assert_string_equal(lists.c_str(), "nobody; a; a and b; a, b and c");
+}
+
+void columns_align_whatever_the_letters(void**) {
+  const std::string text = table(
+      {{"a", Cell("1", Colour::plain, true), "x"}, {"\xc3\xa4\xc3\xb6", Cell("23", Colour::plain, true), ""}}, false);
+  assert_string_equal(text.c_str(), "a    1  x\n\xc3\xa4\xc3\xb6  23\n");
+}
+
+}  // namespace
+
+int main() {
+  setenv("TZ", "UTC", 1);
+  tzset();
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(status_reads_like_this),
+      cmocka_unit_test(links_read_like_this),
+      cmocka_unit_test(a_takeover_is_told_like_this),
+      cmocka_unit_test(a_blocked_takeover_says_what_would_help),
+      cmocka_unit_test(earlier_takeovers_are_told_too),
+      cmocka_unit_test(a_lost_journal_is_admitted),
+      cmocka_unit_test(a_group_that_never_ran_has_no_story),
+      cmocka_unit_test(colour_adds_nothing_but_colour),
+      cmocka_unit_test(a_healthy_cluster_has_no_problems),
+      cmocka_unit_test(problems_name_the_way_out),
+      cmocka_unit_test(durations_and_lists_read_well),
+      cmocka_unit_test(columns_align_whatever_the_letters),
+  };
+  return cmocka_run_group_tests_name("tools/ctl_text", tests, nullptr, nullptr);
+}
