@@ -11,7 +11,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import shutil
 import sys
 import time
 
@@ -19,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests/syst
 from lab.namespaces import SERVICE_ADDRESS, Lab  # noqa: E402
 from lab.shell import LabError  # noqa: E402
 from lab.stage import Broken, Stage  # noqa: E402
+from lab.testing import keep_logs  # noqa: E402
 from lab.vigil import Vigil  # noqa: E402
 
 
@@ -147,16 +147,6 @@ def table(report):
     say()
 
 
-def keep_logs(lab, directory):
-    """The daemons' logs, for whoever has to find out why."""
-    target = pathlib.Path(directory)
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for path in [*lab.dir.glob("*/*.log"), *lab.dir.glob("*.log"), lab.dir / "cluster.toml"]:
-        if path.exists():
-            shutil.copy(path, target / f"{path.parent.name}-{path.name}" if path.parent != lab.dir else target / path.name)
-
-
 def run_demo(arguments, report):
     with Lab(arguments.bin) as lab:
         missing = Vigil.missing(lab)
@@ -171,7 +161,7 @@ def run_demo(arguments, report):
             play(stage, arguments.only, report)
         finally:
             if arguments.keep_logs:
-                keep_logs(lab, arguments.keep_logs)
+                keep_logs(lab, pathlib.Path(arguments.keep_logs))
 
 
 def main():
