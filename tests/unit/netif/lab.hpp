@@ -51,11 +51,18 @@ inline void pause_ms(int milliseconds) { ::poll(nullptr, 0, milliseconds); }
 
 class Lab {
  public:
-  // Null without the rights; the caller is in the node's namespace afterwards.
+  // May namespaces be made here? Where they may, a lab that cannot be built is a failure.
+  static bool is_allowed() {
+    if (::geteuid() != 0) return false;
+    const Descriptor home = current();
+    if (!home || ::unshare(CLONE_NEWNET) != 0) return false;
+    enter(home);
+    return true;
+  }
+  // Null when a command failed; the caller is in the node's namespace afterwards.
   static std::unique_ptr<Lab> create() {
-    if (::geteuid() != 0) return nullptr;
     auto lab = std::unique_ptr<Lab>(new Lab);
-    if (!lab->home_ || ::unshare(CLONE_NEWNET) != 0) return nullptr;
+    if (::unshare(CLONE_NEWNET) != 0) return nullptr;
     lab->client_ = current();
     if (!run("ip link set lo up") || ::unshare(CLONE_NEWNET) != 0) return nullptr;
     lab->node_ = current();
@@ -184,10 +191,11 @@ class UdpClient {
 
 // Put at the head of every test that needs the lab.
 #define VIGIL_NEEDS_LAB(lab)                                                                             \
-  const auto lab = vigil::netif::lab::Lab::create();                                                     \
-  if (!lab) {                                                                                            \
+  if (!vigil::netif::lab::Lab::is_allowed()) {                                                           \
     print_message("skipped: network namespaces cannot be made here (needs root and CONFIG_NET_NS)\n"); \
     skip();                                                                                              \
-  }
+  }                                                                                                      \
+  const auto lab = vigil::netif::lab::Lab::create();                                                     \
+  if (!lab) fail_msg("the lab could not be built")
 
 }  // namespace vigil::netif::lab
