@@ -11,6 +11,12 @@ constexpr Duration conflict_pause(std::uint8_t conflicts) {
 // Removals that fail in a row until the group counts as stuck here; they go on being tried.
 constexpr std::uint8_t stuck_after = 3;
 
+// fail_service and join_service are the adapter's events as well: the node runs their hooks, once, when
+// the adapter's health changes; here they only name what the address does.
+constexpr bool has_hooks(EventName event) {
+  return event != EventName::fail_service && event != EventName::join_service;
+}
+
 constexpr std::uint8_t bit_of(AdapterIndex adapter) { return static_cast<std::uint8_t>(1U << adapter); }
 
 }  // namespace
@@ -173,7 +179,7 @@ void GroupAddresses::move(const HolderStep& step, std::size_t address, AdapterIn
                    step.events.network_name(about.network));
   slot.moved_from = slot.adapter;
   remove(step, address);
-  step.events.begin(step, event, about);
+  if (has_hooks(event)) step.events.begin(step, event, about);
 }
 
 void GroupAddresses::add(const HolderStep& step, std::size_t address, AdapterIndex adapter, bool probe) {
@@ -226,7 +232,7 @@ void GroupAddresses::added(const HolderStep& step, std::size_t address, const ev
     slot.no_adapter = slot.add_failed = slot.conflict = false;
     step.events.tell(step, JournalKind::done, event, about, "%s answers on %s (%s)", text.c_str(),
                      step.events.device(slot.adapter), step.events.network_name(about.network));
-    step.events.end(step, event, true, about);
+    if (has_hooks(event)) step.events.end(step, event, true, about);
     return;
   }
   slot.tried = static_cast<std::uint8_t>(slot.tried | bit_of(slot.adapter));
@@ -234,7 +240,7 @@ void GroupAddresses::added(const HolderStep& step, std::size_t address, const ev
   step.events.tell(step, JournalKind::failed, event, about, "%s could not be added to %s (%s)", text.c_str(),
                    step.events.device(slot.adapter), step.events.network_name(about.network));
   remove(step, address);  // whatever part of it was done
-  step.events.end(step, event, false, about);
+  if (has_hooks(event)) step.events.end(step, event, false, about);
   if (choose(step.context, address) != no_index) return;  // another adapter is next
   slot.tried = 0;
   slot.add_failed = choose(step.context, address) != no_index;  // false: the adapters went bad meanwhile

@@ -11,9 +11,9 @@
 //   release alpha [GENERATION] | ack
 #include <memory>
 
-#include "tests/unit/cmocka.hpp"
 #include "tests/unit/core/golden.hpp"
 #include "tests/unit/core/holder_rig.hpp"
+#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
 
 using namespace vigil;
 using namespace vigil::testing;

@@ -11,9 +11,9 @@
 #include <memory>
 
 #include "runtime/core/placement.hpp"
-#include "tests/unit/cmocka.hpp"
 #include "tests/unit/core/cluster_text.hpp"
 #include "tests/unit/core/golden.hpp"
+#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
 
 using namespace vigil;
 using namespace vigil::testing;
