@@ -85,6 +85,33 @@ void check_service_addresses(const Draft& draft, const ClusterConfig& config, Di
   }
 }
 
+// Linux chooses the adapter for an answer by subnet. Where an address can move between adapters of one
+// node, it needs a subnet that no other adapter has; where it cannot, it belongs into its adapter's.
+void warn_of_subnet(const ClusterConfig& config, const GroupConfig& group, const AddressConfig& address, Position at,
+                    Diagnostics& diagnostics) {
+  const NetworkIndex backup = config.networks[address.network].backup;
+  bool boot_addresses = false;
+  bool on_subnet = false;
+  bool can_move = false;
+  for (const NodeId node : group.nodes) {
+    int carriers = 0;
+    for (const AdapterConfig& adapter : config.nodes[node].adapters) {
+      if (adapter.network != address.network && (backup == no_index || adapter.network != backup)) continue;
+      ++carriers;
+      boot_addresses = boot_addresses || adapter.address.family == address.address.family;
+      on_subnet = on_subnet || in_subnet(address.address, adapter.address);
+    }
+    can_move = can_move || carriers > 1;
+  }
+  const std::string shown = "service address " + format_address(address.address);
+  if (can_move && on_subnet)
+    diagnostics.warning(at, shown + " shares its subnet with boot addresses: after a swap, answers may leave by the " +
+                                "failed adapter; give service addresses a subnet of their own");
+  if (!can_move && boot_addresses && !on_subnet)
+    diagnostics.warning(at, shown + " lies on no subnet of the adapters of network '" +
+                                config.networks[address.network].name.str() + "'; clients need a route to it");
+}
+
 }  // namespace
 
 void resolve_groups(const Draft& draft, ClusterConfig& config, Diagnostics& diagnostics) {
@@ -128,25 +155,8 @@ void warn(const Draft& draft, const ClusterConfig& config, Diagnostics& diagnost
                         "add a second network or serial lines");
   for (std::size_t g = 0; g < config.groups.size(); ++g) {
     const GroupConfig& group = config.groups[g];
-    for (std::size_t a = 0; a < group.addresses.size(); ++a) {
-      bool any_boot_address = false;
-      bool on_subnet = false;
-      for (const NodeConfig& node : config.nodes) {
-        for (const AdapterConfig& adapter : node.adapters) {
-          if (adapter.network != group.addresses[a].network ||
-              adapter.address.family != group.addresses[a].address.family)
-            continue;
-          any_boot_address = true;
-          on_subnet = on_subnet || in_subnet(group.addresses[a].address, adapter.address);
-        }
-      }
-      if (any_boot_address && !on_subnet)
-        diagnostics.warning(draft.groups[g].addresses[a].address.at,
-                            "service address " + format_address(group.addresses[a].address) +
-                                " lies on no subnet of the adapters of network '" +
-                                config.networks[group.addresses[a].network].name.str() +
-                                "'; clients need a route to it");
-    }
+    for (std::size_t a = 0; a < group.addresses.size(); ++a)
+      warn_of_subnet(config, group, group.addresses[a], draft.groups[g].addresses[a].address.at, diagnostics);
     if (group.application.present && group.application.state != ApplicationState::none)
       diagnostics.warning(
           draft.groups[g].state_at,

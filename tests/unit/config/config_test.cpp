@@ -75,7 +75,7 @@ name = "web"
 nodes = ["alpha", "beta"]
 fallback = false
   [[group.address]]
-  address = "10.77.1.100/24"
+  address = "10.99.1.100/24"
   network = "public"
   [group.application]
   name = "httpd"
@@ -192,25 +192,25 @@ const std::vector<Case> cases = {
     {"fallback = false", "policy = \"rotating\"\nfallback = true",
      "cluster.toml:58:12: 'fallback' of the rotating group 'web' is true; expected policy = \"cascading\" for a group "
      "that returns\n"},
-    {"\"10.77.1.100/24\"", "\"10.77.1.300/24\"",
-     "cluster.toml:59:13: 'address' in [[group.address]]: '10.77.1.300/24' is no IPv4 or IPv6 address; expected one "
+    {"\"10.99.1.100/24\"", "\"10.99.1.300/24\"",
+     "cluster.toml:59:13: 'address' in [[group.address]]: '10.99.1.300/24' is no IPv4 or IPv6 address; expected one "
      "such as 10.0.0.1/24 or fd00::1/64\n"},
-    {"\"10.77.1.100/24\"", "\"10.77.1.0/24\"",
+    {"\"10.99.1.100/24\"", "\"10.77.1.0/24\"",
      "cluster.toml:59:13: 'address' in [[group.address]]: '10.77.1.0/24' is the address of the subnet itself; expected "
      "the address of a host\n"},
-    {"\"10.77.1.100/24\"", "\"10.77.1.100/33\"",
-     "cluster.toml:59:13: 'address' in [[group.address]]: '10.77.1.100/33' has a bad prefix length; expected 1 to "
+    {"\"10.99.1.100/24\"", "\"10.99.1.100/33\"",
+     "cluster.toml:59:13: 'address' in [[group.address]]: '10.99.1.100/33' has a bad prefix length; expected 1 to "
      "32\n"},
-    {"\"10.77.1.100/24\"", "\"10.77.1.3/24\"",
+    {"\"10.99.1.100/24\"", "\"10.77.1.3/24\"",
      "cluster.toml:59:13: service address 10.77.1.3 is also the boot address of 'eth0' on node 'gamma'; expected an "
      "address of its own\n"},
-    {"nodes = [\"alpha\", \"beta\"]\nfallback = false\n  [[group.address]]\n  address = \"10.77.1.100/24\"\n  network "
+    {"nodes = [\"alpha\", \"beta\"]\nfallback = false\n  [[group.address]]\n  address = \"10.99.1.100/24\"\n  network "
      "= "
      "\"public\"",
-     "nodes = [\"alpha\", \"beta\"]\nfallback = false\n  [[group.address]]\n  address = \"10.77.1.100/24\"\n  network "
+     "nodes = [\"alpha\", \"beta\"]\nfallback = false\n  [[group.address]]\n  address = \"10.99.1.100/24\"\n  network "
      "= "
      "\"private\"",
-     "cluster.toml:60:13: node 'beta' of group 'web' cannot carry 10.77.1.100; expected it to have an adapter on "
+     "cluster.toml:60:13: node 'beta' of group 'web' cannot carry 10.99.1.100; expected it to have an adapter on "
      "network 'private' or on its backup\n"},
     {"start_timeout = \"1.5s\"", "start_timeout = \"1.5\"",
      "cluster.toml:65:19: 'start_timeout' in [group.application]: '1.5' is no duration; expected a number and a unit, "
@@ -324,8 +324,10 @@ void weak_configurations_are_warned_of(void**) {
        "cluster.toml:61:3: warning: application 'httpd' has state = \"elsewhere\", and no fence device"},
       {"state = \"none\"", "state = \"disks\"",
        "cluster.toml:66:11: warning: application 'httpd' has state = \"disks\", but its group has no disks"},
-      {"\"10.77.1.100/24\"", "\"10.88.1.100/24\"",
-       "cluster.toml:59:13: warning: service address 10.88.1.100/24 lies on no subnet"},
+      {"\"10.99.1.100/24\"", "\"10.77.1.100/24\"",
+       "cluster.toml:59:13: warning: service address 10.77.1.100/24 shares its subnet with boot addresses"},
+      {"nodes = [\"alpha\", \"beta\"]", "nodes = [\"beta\", \"gamma\"]",
+       "cluster.toml:59:13: warning: service address 10.99.1.100/24 lies on no subnet"},
   };
   for (const auto& one : weak) {
     const LoadedConfig loaded = parse_config(with(one.found, one.replacement), "cluster.toml");
@@ -359,7 +361,7 @@ void the_hash_follows_the_meaning_alone(void**) {
               {"/etc/vigil/cluster.key", "/root/other.key"}},
     other[] = {{"profile = \"lan\"", "profile = \"fast\""},
                {"\"demo\"", "\"demo2\""},
-               {"10.77.1.100/24", "10.77.1.101/24"},
+               {"10.99.1.100/24", "10.99.1.101/24"},
                {"[\"alpha\", \"beta\"]", "[\"beta\", \"alpha\"]"},
                {"start it", "start  it"},
                {"version = 1", "version = 2"},
