@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "runtime/wire/revision.hpp"
 
@@ -71,7 +72,7 @@ SessionOptions session_options_of(const ClusterConfig& config, NodeId self, cons
 // ---- Sending -----------------------------------------------------------------------------------------
 
 Session::Session(const SessionOptions& options, const KeyRing& keys)
-    : options_(options), keys_(keys), peers_(limits::max_nodes) {
+    : options_(options), keys_(keys), peers_(static_cast<std::size_t>(std::bit_width(options.configured.bits()))) {
   VIGIL_ASSERT(options.configured.has(options.self));
   VIGIL_ASSERT(options.incarnation.known());
   VIGIL_ASSERT(options.link_count <= limits::max_links);

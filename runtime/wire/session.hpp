@@ -140,7 +140,7 @@ class Session {
   void set_config_hash(std::uint64_t hash) { options_.config_hash = hash; }
 
   // What is current of a peer; not known() before its handshake.
-  Incarnation current(NodeId peer) const { return peers_[peer].current; }
+  Incarnation current(NodeId peer) const { return peer < peers_.size() ? peers_[peer].current : Incarnation{}; }
   std::uint64_t delivered() const { return delivered_; }
   std::uint64_t dropped(Drop drop) const { return dropped_[static_cast<std::size_t>(drop)]; }
 
@@ -200,7 +200,7 @@ class Session {
   const KeyRing& keys_;
   std::array<std::uint64_t, limits::max_links> next_sequence_{};
   BoundedVector<std::uint64_t, 8> former_start_ids_;  // own, of earlier lives in this process
-  std::vector<Peer> peers_;                            // by node, limits::max_nodes of them
+  std::vector<Peer> peers_;                            // by node, up to the highest configured
   std::array<std::uint8_t, body_bytes_max> body_{};
   std::array<std::uint8_t, limits::frame_bytes> reply_{};
   std::uint64_t delivered_ = 0;

@@ -404,14 +404,17 @@ void a_node_of_another_name_is_refused(void**) {
   assert_true(a.session->current(1).known());
 }
 
-// Hellos of a release that speaks only protocols we do not know, made by hand.
-void protocols_must_overlap(void**) {
+// Answers made by hand: of releases that speak other protocols, and to challenges that do not exist.
+void protocols_must_overlap_and_challenges_exist(void**) {
   struct Case {
     std::uint8_t oldest;
     std::uint8_t newest;
-    bool expected;
+    std::uint64_t challenge;  // 1 is open
+    Drop expected;
   };
-  const std::vector<Case> cases{{1, 1, true}, {1, 9, true}, {2, 9, false}};
+  const std::vector<Case> cases{{1, 1, 1, Drop::handshake},      {1, 9, 1, Drop::handshake},
+                                {2, 9, 1, Drop::wrong_protocol}, {1, 1, 0, Drop::stale_challenge},
+                                {1, 1, 2, Drop::stale_challenge}, {9, 1, 1, Drop::malformed}};
   for (const Case& c : cases) {
     Node a(0, 11);
     Node b(1, 22);
@@ -421,16 +424,16 @@ void protocols_must_overlap(void**) {
     hello.protocol_newest = c.newest;
     hello.name_hash = wire::name_hash_of("a");
     hello.echo_start_id = 22;
-    hello.echo_challenge = 1;
+    hello.echo_challenge = c.challenge;
     std::array<std::uint8_t, wire::hello_body_max> bytes;
     wire::ByteWriter writer(bytes);
     wire::encode_hello(writer, hello);
     Frame frame(limits::frame_bytes);
     frame.resize(a.session->seal(FrameType::hello_ack, 1, 0, writer.written(), frame));
     const Verdict verdict = b.receive(frame);
-    assert_int_equal(verdict.became_current, c.expected);
-    assert_true(verdict.config_differs == c.expected);  // its hash is 0, ours 5
-    if (!c.expected) assert_int_equal(verdict.drop, Drop::wrong_protocol);
+    assert_int_equal(verdict.drop, c.expected);
+    assert_int_equal(verdict.became_current, c.expected == Drop::handshake);
+    assert_int_equal(verdict.config_differs, c.expected == Drop::handshake);  // its hash is 0, ours 5
   }
 }
 
@@ -521,7 +524,7 @@ int main() {
       cmocka_unit_test(our_own_past_is_no_second_node),
       cmocka_unit_test(each_refusal_has_its_own_name),
       cmocka_unit_test(a_node_of_another_name_is_refused),
-      cmocka_unit_test(protocols_must_overlap),
+      cmocka_unit_test(protocols_must_overlap_and_challenges_exist),
       cmocka_unit_test(log_hints_are_rare),
       cmocka_unit_test(hellos_round_trip),
       cmocka_unit_test(reach_follows_the_configuration),
