@@ -26,9 +26,9 @@ def test_network_fails(settings):
 def test_every_network_of_the_owner_fails(settings):
     """With only its serial lines left a node is alive, but of no use: the group goes to another."""
     with cluster(settings) as stage:
-        outcome, node = stage._begin()
+        outcome, node = stage.begin()
         node.cut(*ADAPTERS)
-        stage._end(outcome, lambda name: name != node.name, f"{node.name} has no network left")
+        stage.end(outcome, lambda name: name != node.name, f"{node.name} has no network left")
         expect(stage.vigil.status(node), "vigild of the node without a network should live on")
         node.heal()
         stage.healthy_again()
@@ -68,7 +68,7 @@ def test_owner_freezes_and_thaws(settings):
 def test_a_short_freeze_takes_nothing_away(settings):
     """A stall far below the lease is no failure of anybody."""
     with cluster(settings) as stage:
-        outcome, node = stage._begin()
+        outcome, node = stage.begin()
         generation = stage.vigil.generation()
         node.freeze()
         time.sleep(0.04)
@@ -108,18 +108,18 @@ def test_operator_moves(settings):
 def test_standby_and_online(settings):
     """A node in standby gives its group away and gets none; online again it is a candidate."""
     with cluster(settings, application=None) as stage:
-        outcome, node = stage._begin()
+        outcome, node = stage.begin()
         stage.vigil.ctl(node, "node", "standby", node.name)
-        stage._end(outcome, lambda name: name != node.name, f"{node.name} is in standby")
+        stage.end(outcome, lambda name: name != node.name, f"{node.name} is in standby")
         stage.vigil.ctl(node, "node", "online", node.name)
         stage.healthy_again()
 
 
 def test_graceful_stop_with_takeover(settings):
     with cluster(settings, application=None) as stage:
-        outcome, node = stage._begin()
+        outcome, node = stage.begin()
         stage.vigil.ctl(node, "node", "stop", node.name, check=False)
-        stage._end(outcome, lambda name: name != node.name, f"{node.name} was stopped with takeover")
+        stage.end(outcome, lambda name: name != node.name, f"{node.name} was stopped with takeover")
         expect(wait_until(lambda: not node.processes.by_name("vigild"), 10), "vigild did not end")
         stage.vigil.start_node(node)
         stage.healthy_again()
@@ -147,14 +147,14 @@ def test_a_killed_daemons_traces_are_removed(settings):
 def test_agent_is_killed(settings):
     """The launcher starts the agent again; the group stays."""
     with cluster(settings) as stage:
-        outcome, node = stage._begin()
+        outcome, node = stage.begin()
         pids = node.processes.by_name("vigil-agent")
         expect(pids, "no vigil-agent runs")
         for pid in sorted(pids)[-1:]:
             os.kill(pid, signal.SIGKILL)
         expect(wait_until(lambda: set(node.processes.by_name("vigil-agent")) - set(pids), 10), "no new agent was started")
         stage.healthy_again()
-        stage._end(outcome, lambda name: name == node.name, "the group should stay")
+        stage.end(outcome, lambda name: name == node.name, "the group should stay")
 
 
 def test_application_dies(settings):
@@ -186,10 +186,10 @@ def test_one_way_link_is_told_from_a_dead_node(settings):
 def test_the_owner_with_a_one_way_link_moves_the_address(settings):
     """The owner's answers are lost: the client must be served another way."""
     with cluster(settings, application=None) as stage:
-        outcome, node = stage._begin()
+        outcome, node = stage.begin()
         adapter = stage.adapter_of(node)
         node.cut_one_way(adapter, "out")
-        stage._end(outcome, lambda name: True, "the address should answer again, whoever has it")
+        stage.end(outcome, lambda name: True, "the address should answer again, whoever has it")
         expect(stage.vigil.owner() != node.name or stage.adapter_of(node) != adapter,
                "the address still is where its answers are lost")
         node.heal()

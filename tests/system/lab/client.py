@@ -97,15 +97,23 @@ class Fetcher:
 
     def __init__(self, lab, interval_ms=20, limit_s=900):
         self.log = lab.dir / f"fetch-{len(lab.helpers)}.jsonl"
+        self.read_to = 0
+        self.seen = []
         script = pathlib.Path(__file__).with_name("fetch.py")
         with open(self.log, "wb") as out:
             self.process = lab.spawn_client("/usr/bin/python3", str(script), f"http://{SERVICE_ADDRESS}/",
                                             str(interval_ms), str(limit_s), stdout=out)
 
-    def results(self, since_ns=0):
-        """[{"at_ns", "node" or None, "error"}], by the time at which each fetch began."""
-        lines = [json.loads(line) for line in self.log.read_text().split("\n")[:-1]]
-        return [line for line in lines if line["at_ns"] >= since_ns]
+    def results(self):
+        """[{"at_ns", "node" or None, "error"}], by the time at which each fetch began. Reads on where it stopped."""
+        with open(self.log, encoding="utf-8") as log:
+            log.seek(self.read_to)
+            text = log.read()
+        whole = text.rpartition("\n")[0]
+        if whole:
+            self.read_to += len(whole.encode()) + 1
+            self.seen += [json.loads(line) for line in whole.split("\n")]
+        return self.seen
 
     def outage_ms(self, since_ns):
         """The longest time between the beginnings of two good fetches with a failed one between."""

@@ -83,13 +83,13 @@ class Stage:
 
     # ---- the frame around every act ----
 
-    def _begin(self):
+    def begin(self):
         self.vigil.wait_healthy()
         owner = self.vigil.owner()
         outcome = Outcome(owner, owner, boot_ns(), time.time_ns())
         return outcome, self.lab[owner]
 
-    def _end(self, outcome, expected, what, bound_ms=ADDRESS_BOUND_MS, timeout_s=15):
+    def end(self, outcome, expected, what, bound_ms=ADDRESS_BOUND_MS, timeout_s=15):
         """Waits until the client is served by a node for which expected(name) holds, then measures."""
         def served():
             owner = self.vigil.owner()
@@ -136,7 +136,7 @@ class Stage:
 
     def swap_adapter(self):
         """The service adapter loses its cable: the address moves to the standby adapter of the same node."""
-        outcome, node = self._begin()
+        outcome, node = self.begin()
         first = self.adapter_of(node)
         node.cut(first)
 
@@ -145,7 +145,7 @@ class Stage:
             return now is not None and now != first
 
         expect(wait_until(swapped, 10), f"{node.name} did not move the address away from its failed adapter {first}")
-        self._end(outcome, lambda name: name == node.name, f"the address should stay on {node.name}")
+        self.end(outcome, lambda name: name == node.name, f"the address should stay on {node.name}")
         second = self.adapter_of(node)
         expect(ADAPTERS[second] == ADAPTERS[first], f"the address went to {second}, another network; expected the standby adapter")
         outcome.notes.append(f"{first} -> {second} on {node.name}")
@@ -153,11 +153,11 @@ class Stage:
 
     def fail_network(self):
         """The switch of the public network dies: the address moves to the backup network of the same node."""
-        outcome, node = self._begin()
+        outcome, node = self.begin()
         first = self.adapter_of(node)
         ip_batch(self.lab.switch, ["link set public down"])
         try:
-            self._end(outcome, lambda name: name == node.name, f"the address should stay on {node.name}")
+            self.end(outcome, lambda name: name == node.name, f"the address should stay on {node.name}")
             second = self.adapter_of(node)
             expect(second and ADAPTERS[second] == "private",
                    f"the address is on {second}; expected an adapter of the backup network")
@@ -168,9 +168,9 @@ class Stage:
 
     def crash(self):
         """All processes of the owner are killed and all its links cut, at once."""
-        outcome, node = self._begin()
+        outcome, node = self.begin()
         node.crash()
-        return self._end(outcome, lambda name: name != node.name, f"another node should take over from {node.name}")
+        return self.end(outcome, lambda name: name != node.name, f"another node should take over from {node.name}")
 
     def power_on(self, name):
         """The crashed node boots and joins again."""
@@ -180,9 +180,9 @@ class Stage:
 
     def freeze(self):
         """SIGSTOP of all processes of the owner: only the kernel's gate can silence its address."""
-        outcome, node = self._begin()
+        outcome, node = self.begin()
         node.freeze()
-        return self._end(outcome, lambda name: name != node.name, f"another node should take over from {node.name}")
+        return self.end(outcome, lambda name: name != node.name, f"another node should take over from {node.name}")
 
     def thaw(self, outcome):
         """The frozen node wakes up: it must not serve what it believed to own."""
@@ -195,29 +195,29 @@ class Stage:
 
     def split(self):
         """Every link of the owner falls silent, and carrier stays: it is alone, and must stop serving."""
-        outcome, node = self._begin()
+        outcome, node = self.begin()
         node.cut_all(silently=True)
-        self._end(outcome, lambda name: name != node.name, f"the majority should take over from {node.name}")
+        self.end(outcome, lambda name: name != node.name, f"the majority should take over from {node.name}")
         expect(wait_until(lambda: self.adapter_of(node) is None, 10),
                f"{node.name}, alone, still has the address on {self.adapter_of(node)}")
         return outcome
 
     def move(self):
         """The operator moves the group."""
-        outcome, node = self._begin()
+        outcome, node = self.begin()
         names = list(self.lab.nodes)
         target = names[(names.index(node.name) + 1) % len(names)]
         self.vigil.move(target)
-        return self._end(outcome, lambda name: name == target, f"the group should be on {target}", GRACEFUL_BOUND_MS)
+        return self.end(outcome, lambda name: name == target, f"the group should be on {target}", GRACEFUL_BOUND_MS)
 
     def kill_daemon(self):
         """kill -9 of vigild alone: everything else of the node, and its links, live."""
-        outcome, node = self._begin()
+        outcome, node = self.begin()
         pids = node.processes.by_name("vigild")
         expect(pids, f"no vigild runs on {node.name}")
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        return self._end(outcome, lambda name: name != node.name, f"another node should take over from {node.name}")
+        return self.end(outcome, lambda name: name != node.name, f"another node should take over from {node.name}")
 
     def restart_daemon(self, name):
         """As systemd would: the same boot, a new incarnation."""
@@ -231,7 +231,7 @@ class Stage:
 
     def application_dies(self):
         """The web server is killed: restarted where it was; killed again: moved."""
-        outcome, node = self._begin()
+        outcome, node = self.begin()
         first = self.kill_application(node)
 
         def restarted():
@@ -239,12 +239,12 @@ class Stage:
             return done.returncode == 0 and done.stdout.strip().isdigit() and int(done.stdout) != first
 
         expect(wait_until(restarted, 10, every_s=0.05), f"the web server was not restarted on {node.name}")
-        self._end(outcome, lambda name: name == node.name, f"the group should stay on {node.name}")
+        self.end(outcome, lambda name: name == node.name, f"the group should stay on {node.name}")
         outcome.notes.append(f"restarted on {node.name}: page away {outcome.page_outage_ms:.0f} ms")
         expect(outcome.outage_ms == 0.0, f"the address was away for {outcome.outage_ms:.0f} ms though only the application died")
         second = Outcome(node.name, node.name, boot_ns(), time.time_ns())
         self.kill_application(node)
-        self._end(second, lambda name: name != node.name, f"the group should leave {node.name}, where its application keeps dying")
+        self.end(second, lambda name: name != node.name, f"the group should leave {node.name}, where its application keeps dying")
         second.notes = outcome.notes + [f"moved to {second.after}: page away {second.page_outage_ms:.0f} ms"]
         second.page_outage_ms = max(second.page_outage_ms, outcome.page_outage_ms)
         second.since_wall_ns = outcome.since_wall_ns
