@@ -1,0 +1,328 @@
+#include "runtime/node/daemon.hpp"
+
+#include <signal.h>
+#include <sodium.h>
+
+#include <array>
+
+#include "runtime/agent/journal_file.hpp"
+#include "runtime/loop/clock.hpp"
+#include "runtime/loop/realtime.hpp"
+#include "runtime/node/probes.hpp"
+
+namespace vigil {
+
+namespace {
+
+constexpr Duration housekeeping = Duration::from_s(1);
+constexpr Duration clean_retry = Duration::from_s(5);
+constexpr std::uint64_t own_operator_id = std::uint64_t{1} << 63;  // asked by the daemon itself
+
+std::uint64_t random_id() {
+  std::uint64_t value = 0;
+  while (value == 0) randombytes_buf(&value, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, const wire::KeyRing& keys,
+               agent::Launched launched, Log& log)
+    : config_(config),
+      options_(options),
+      log_(log),
+      incarnation_{options.boot_id, random_id()},
+      lateness_(config.timing.interval),
+      transport_(config, options.self, incarnation_, keys, log, *this),
+      agent_(std::move(launched), log, *this),
+      effects_(std::make_unique<Effects>()) {
+  waiting_.reserve(waiting_limit);
+}
+
+Daemon::~Daemon() = default;
+
+Status Daemon::set_up() {
+  RingOptions ring_options;
+  ring_options.buffers = 1024;
+  Result<std::unique_ptr<Ring>> ring = Ring::create(ring_options);
+  if (!ring) return ring.error();
+  ring_ = std::move(ring).value();
+  ring_->set_wake_listener(this);
+  constexpr std::array signals = {SIGTERM, SIGINT, SIGHUP};
+  if (const auto source = ring_->watch_signals(signals, *this); !source) return source.error();
+  Result<std::unique_ptr<StateFile>> state =
+      StateFile::open(options_.state_directory + "/state", {config_.cluster_id, options_.self});
+  if (!state) return state.error();
+  state_ = std::move(state).value();
+  state_->attach(*ring_, *this);
+  if (state_->other_slot_damaged()) log_.write(LogLevel::warning, "the state file has one torn slot; the other one is good");
+  load_journal();
+  Result<std::unique_ptr<AddressKeeper>> addresses = AddressKeeper::open(config_, options_.self, log_, *this);
+  if (!addresses) return addresses.error();
+  addresses_ = std::move(addresses).value();
+  if (const Status attached = addresses_->attach(*ring_); !attached) return attached;
+  Result<std::unique_ptr<ControlServer>> control =
+      ControlServer::open(options_.control_path, config_, journal_, log_, *this);
+  if (!control) return control.error();
+  control_ = std::move(control).value();
+  if (const Status attached = control_->attach(*ring_); !attached) return attached;
+  if (const Status attached = agent_.attach(*ring_); !attached) return attached;
+  start_core();
+  return transport_.open(*ring_);
+}
+
+// What earlier runs of this node wrote, so that `vigil why` survives a restart.
+void Daemon::load_journal() {
+  const auto read = agent::read_journal(options_.state_directory, {});
+  if (!read) {
+    log_.write(LogLevel::warning, read.error().message);
+    return;
+  }
+  const auto& entries = read->entries;
+  const std::size_t from = entries.size() > Journal::capacity ? entries.size() - Journal::capacity : 0;
+  for (std::size_t i = from; i < entries.size(); ++i) (void)journal_.add(entries[i]);
+}
+
+void Daemon::start_core() {
+  NodeOptions node;
+  node.self = options_.self;
+  node.incarnation = incarnation_;
+  node.stored = state_->stored();
+  node.seed = incarnation_.start_id;
+  core_ = std::make_unique<NodeCore>(config_, node, boottime_now());
+  addresses_->tell_adapters();
+  for (std::size_t i = 0; i < config_.nodes[options_.self].links.size(); ++i)
+    if (config_.nodes[options_.self].links[i].kind == LinkKind::serial && transport_.usable(static_cast<LinkIndex>(i)))
+      feed(event::AdapterChanged{config_.nodes[options_.self].links[i].adapter, true});
+  feed(event::Tick{});
+}
+
+int Daemon::run() {
+  if (options_.realtime) {
+    RealtimeOptions realtime;
+    realtime.priority = config_.realtime_priority;
+    realtime.cpu = config_.cpu;
+    for (const std::string& missing : enter_realtime(realtime).missing) log_.write(LogLevel::warning, missing);
+  }
+  log_.write(LogLevel::notice, "node ", config_.nodes[options_.self].name.view(), " of cluster ", config_.name.view());
+  while (end_ == End::none) {
+    const Result<unsigned> handled = ring_->run_once(next_deadline());
+    if (!handled) {
+      log_.write(LogLevel::error, handled.error().message);
+      end_ = End::failed;
+      break;
+    }
+    on_timer(boottime_now());
+  }
+  addresses_->detach();
+  return end_ == End::left ? 0 : 1;
+}
+
+// ---- events and effects ----------------------------------------------------------------------------
+
+void Daemon::feed(const Event& event) {
+  if (stepping_) {
+    VIGIL_ASSERT(waiting_.size() < waiting_limit);
+    waiting_.push_back(event);
+    return;
+  }
+  process(event);
+  for (std::size_t i = 0; i < waiting_.size(); ++i) process(waiting_[i]);
+  waiting_.clear();
+  if (afresh_wanted_) {
+    afresh_wanted_ = false;
+    start_afresh(afresh_why_.view());
+  }
+}
+
+void Daemon::process(const Event& event) {
+  if (!core_) return;
+  stepping_ = true;
+  effects_->clear();
+  core_->step(boottime_now(), event, *effects_);
+  for (const Effect& effect : effects_->items()) carry_out(effect);
+  stepping_ = false;
+}
+
+void Daemon::carry_out(const Effect& effect) {
+  if (const auto* heartbeat = std::get_if<effect::SendHeartbeat>(&effect)) {
+    transport_.send_heartbeat(heartbeat->link, heartbeat->heartbeat);
+    VIGIL_PROBE1(heartbeat_sent, heartbeat->link);
+  } else if (const auto* ack = std::get_if<effect::SendAck>(&effect)) {
+    transport_.send_ack(ack->to, ack->by, ack->ack);
+  } else if (const auto* message = std::get_if<effect::SendMessage>(&effect)) {
+    VIGIL_PROBE2(message_sent, message->to, message->message.index());
+    transport_.send_message(message->to, message->message);
+  } else if (const auto* lease = std::get_if<effect::RenewLease>(&effect)) {
+    addresses_->renew(lease->until);
+    VIGIL_PROBE1(lease_renewed, lease->until.ns);
+  } else if (const auto* add = std::get_if<effect::AddAddress>(&effect)) {
+    VIGIL_PROBE2(address_add, add->group, add->address);
+    addresses_->add(*add, boottime_now());
+    VIGIL_PROBE2(address_added, add->group, add->address);
+  } else if (const auto* remove = std::get_if<effect::RemoveAddress>(&effect)) {
+    addresses_->remove(*remove, boottime_now());
+    VIGIL_PROBE2(address_removed, remove->group, remove->address);
+  } else if (const auto* run = std::get_if<effect::RunAgent>(&effect)) {
+    agent_.run(*run, core_->committed().stamp, boottime_now(), realtime_ns());
+  } else if (const auto* persist = std::get_if<effect::Persist>(&effect)) {
+    state_->save(persist->token, persist->state);
+  } else if (const auto* entry = std::get_if<effect::Journal>(&effect)) {
+    record(entry->entry);
+  } else if (const auto* answer = std::get_if<effect::OperatorAnswer>(&effect)) {
+    control_->answer(answer->id, answer->accepted, answer->text.view());
+    if (answer->id >= own_operator_id) log_.write(LogLevel::notice, "stop: ", answer->text.view());
+  } else if (const auto* afresh = std::get_if<effect::StartAfresh>(&effect)) {
+    afresh_wanted_ = true;
+    afresh_why_ = afresh->why.view();
+  } else if (std::holds_alternative<effect::Left>(effect)) {
+    end_ = End::left;
+  }
+}
+
+// The life that ended may still serve: everything is silenced and taken down before the next one counts.
+void Daemon::start_afresh(std::string_view why) {
+  log_.write(LogLevel::warning, "starting afresh: ", why);
+  if (!addresses_->release_everything())
+    log_.write(LogLevel::error, "a service address could not be removed; its gate stays closed");
+  cleaned_ = false;
+  incarnation_.start_id = random_id();
+  transport_.renew(incarnation_);
+  start_core();
+  ask_clean();
+}
+
+void Daemon::ask_clean() {
+  clean_again_ = Instant::never();
+  agent_.clean();
+}
+
+void Daemon::record(JournalEntry entry) {
+  if (entry.wall_ns == 0) entry.wall_ns = realtime_ns();
+  if (!journal_.add(entry)) return;
+  VIGIL_PROBE3(journal, static_cast<int>(entry.event), static_cast<int>(entry.kind), entry.duration_us);
+  agent_.append(entry);
+  if (entry.node == options_.self) {
+    transport_.send_to_all(JournalShare{entry});
+    log_entry(entry);
+  }
+  control_->on_journal();
+}
+
+void Daemon::log_entry(const JournalEntry& entry) {
+  const std::string_view group = entry.group < config_.groups.size() ? config_.groups[entry.group].name.view()
+                                 : entry.subject < config_.nodes.size() ? config_.nodes[entry.subject].name.view()
+                                                                        : std::string_view{};
+  const LogLevel level = entry.kind == JournalKind::failed ? LogLevel::warning : LogLevel::info;
+  log_.write(level, to_string(entry.event), " ", group, ": ", entry.text.view());
+}
+
+// ---- time ------------------------------------------------------------------------------------------
+
+Instant Daemon::next_deadline() const {
+  Instant next = earlier(core_->next_deadline(), addresses_->next_deadline());
+  next = earlier(next, next_housekeeping_);
+  return earlier(next, clean_again_);
+}
+
+void Daemon::on_timer(Instant now) {
+  if (now >= core_->next_deadline()) feed(event::Tick{});
+  if (now >= addresses_->next_deadline()) addresses_->step(now);
+  if (now >= clean_again_) ask_clean();
+  if (now < next_housekeeping_) return;
+  next_housekeeping_ = now + housekeeping;
+  transport_.retry();
+}
+
+void Daemon::on_wake(const WakeUp& wake) {
+  const Duration late = lateness_.observe(wake.slept_from, wake.deadline, wake.woke);
+  if (late * 2 >= config_.timing.interval) feed(event::Late{late});
+}
+
+void Daemon::on_signal(std::uint32_t, const SignalNews& news) {
+  if (news.number == SIGHUP) {
+    log_.write(LogLevel::notice, "the configuration is not reread yet; restart vigild on one node after the other");
+    return;
+  }
+  if (++stops_asked_ > 1) {
+    log_.write(LogLevel::warning, "asked to stop again: stopping at once, without takeover");
+    end_ = End::left;
+    return;
+  }
+  log_.write(LogLevel::notice, "asked to stop: groups move away first; ask again to stop at once");
+  feed(event::OperatorAsked{own_operator_id, {OperatorVerb::node_stop, no_index, options_.self}});
+}
+
+// ---- what the parts tell ---------------------------------------------------------------------------
+
+void Daemon::on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat) {
+  VIGIL_PROBE2(heartbeat_received, from, by);
+  feed(event::HeartbeatReceived{from, by, heartbeat});
+}
+
+void Daemon::on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack) {
+  feed(event::AckReceived{from, by, incarnation, ack});
+}
+
+void Daemon::on_message(NodeId from, const Incarnation& incarnation, const Message& message) {
+  if (const auto* share = std::get_if<JournalShare>(&message)) {
+    if (share->entry.node == from) record(share->entry);
+    return;
+  }
+  feed(event::MessageReceived{from, incarnation, message});
+}
+
+void Daemon::on_line_state(AdapterIndex adapter, bool usable) { feed(event::AdapterChanged{adapter, usable}); }
+void Daemon::on_address_event(const Event& event) { feed(event); }
+void Daemon::on_adapter_back(AdapterIndex adapter) { transport_.reopen(adapter); }
+void Daemon::on_agent_event(const Event& event) { feed(event); }
+
+void Daemon::on_agent_ready() {
+  feed(event::AgentState{true});
+  if (!cleaned_) ask_clean();
+}
+
+void Daemon::on_agent_cleaned(bool ok) {
+  if (!ok) {
+    log_.write(LogLevel::error, "an application of an earlier run could not be stopped; this node stays out; trying again in 5 s");
+    clean_again_ = boottime_now() + clean_retry;
+    return;
+  }
+  if (!addresses_->release_everything()) {
+    clean_again_ = boottime_now() + clean_retry;
+    return;
+  }
+  cleaned_ = true;
+  feed(event::Cleaned{true});
+}
+
+void Daemon::on_hook_problem(EventName problem, EventName event, GroupIndex group, std::string_view text) {
+  JournalEntry entry;
+  entry.sequence = own_operator_id | ++own_journal_;
+  entry.node = options_.self;
+  entry.boot_ns = boottime_now().ns;
+  entry.kind = JournalKind::failed;
+  entry.event = problem;
+  entry.group = group;
+  entry.stamp = core_->committed().stamp;
+  entry.text = std::string_view(std::string(to_string(event)) + ": " + std::string(text));
+  record(entry);
+}
+
+void Daemon::on_launcher_gone() {
+  log_.write(LogLevel::error, "the launcher of vigil-agent is gone, and applications cannot be run without it; stopping");
+  end_ = End::failed;
+}
+
+void Daemon::on_stored(std::uint64_t token, bool ok) {
+  if (!ok) log_.write(LogLevel::error, "the state file cannot be written: is the disk full? this node does not vote");
+  feed(event::Persisted{token, ok});
+}
+
+void Daemon::describe(NodeStatus& status) { core_->describe(boottime_now(), status); }
+
+void Daemon::on_operator(std::uint64_t id, const OperatorCommand& command) {
+  feed(event::OperatorAsked{id, command});
+}
+
+}  // namespace vigil

@@ -1,0 +1,115 @@
+// vigild, put together: the pure core of this node between the loop, the links, the addresses, the
+// agent, the state file and the control socket. It turns what happens into events for the core, carries
+// out the effects in order, and decides nothing itself.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/core/node_core.hpp"
+#include "runtime/loop/lateness.hpp"
+#include "runtime/loop/ring.hpp"
+#include "runtime/node/address_keeper.hpp"
+#include "runtime/node/agent_port.hpp"
+#include "runtime/node/control_server.hpp"
+#include "runtime/node/journal.hpp"
+#include "runtime/node/log.hpp"
+#include "runtime/node/state_file.hpp"
+#include "runtime/node/transport.hpp"
+
+namespace vigil {
+
+struct DaemonOptions {
+  NodeId self = no_node;
+  std::uint64_t boot_id = 0;
+  std::string state_directory;
+  std::string control_path;
+  bool realtime = true;
+};
+
+class Daemon : private TransportListener,
+               private AddressListener,
+               private AgentListener,
+               private StateFileListener,
+               private ControlSource,
+               private RingHandler,
+               private WakeListener {
+ public:
+  Daemon(const ClusterConfig& config, const DaemonOptions& options, const wire::KeyRing& keys,
+         agent::Launched launched, Log& log);
+  ~Daemon();
+
+  // Builds everything. An error says what to do about it.
+  Status set_up();
+  // Until the node has left, or must not go on. The process's exit status.
+  int run();
+
+ private:
+  enum class End : std::uint8_t { none, left, failed };
+
+  // Events come from handlers in the middle of a step, too: they wait their turn.
+  void feed(const Event& event);
+  void process(const Event& event);
+  void carry_out(const Effect& effect);
+  void start_core();
+  void start_afresh(std::string_view why);
+  void ask_clean();
+  void record(JournalEntry entry);
+  void on_timer(Instant now);
+  void log_entry(const JournalEntry& entry);
+  Instant next_deadline() const;
+  void load_journal();
+
+  // TransportListener
+  void on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat) override;
+  void on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack) override;
+  void on_message(NodeId from, const Incarnation& incarnation, const Message& message) override;
+  void on_line_state(AdapterIndex adapter, bool usable) override;
+  // AddressListener
+  void on_address_event(const Event& event) override;
+  void on_adapter_back(AdapterIndex adapter) override;
+  // AgentListener
+  void on_agent_event(const Event& event) override;
+  void on_agent_ready() override;
+  void on_agent_cleaned(bool ok) override;
+  void on_hook_problem(EventName problem, EventName event, GroupIndex group, std::string_view text) override;
+  void on_launcher_gone() override;
+  // StateFileListener
+  void on_stored(std::uint64_t token, bool ok) override;
+  // ControlSource
+  void describe(NodeStatus& status) override;
+  void on_operator(std::uint64_t id, const OperatorCommand& command) override;
+  // RingHandler, WakeListener
+  void on_signal(std::uint32_t tag, const SignalNews& news) override;
+  void on_wake(const WakeUp& wake) override;
+
+  const ClusterConfig& config_;
+  DaemonOptions options_;
+  Log& log_;
+  Incarnation incarnation_;
+  std::unique_ptr<Ring> ring_;
+  LatenessMeter lateness_;
+  Journal journal_;
+  std::unique_ptr<StateFile> state_;
+  Transport transport_;
+  AgentPort agent_;
+  std::unique_ptr<AddressKeeper> addresses_;
+  std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<NodeCore> core_;
+  std::unique_ptr<Effects> effects_;
+  static constexpr std::size_t waiting_limit = 256;
+  std::vector<Event> waiting_;      // what a step itself caused, in order; reserved once
+  bool stepping_ = false;
+  bool afresh_wanted_ = false;
+  BoundedString<95> afresh_why_;
+  bool cleaned_ = false;            // nothing of an earlier life runs
+  Instant next_housekeeping_;
+  Instant clean_again_ = Instant::never();
+  std::uint64_t own_journal_ = 0;   // numbers entries that the shell itself writes
+  unsigned stops_asked_ = 0;
+  End end_ = End::none;
+};
+
+}  // namespace vigil

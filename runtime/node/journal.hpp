@@ -1,0 +1,31 @@
+// The journal in memory: the newest entries of this node and those that others shared, in the order of
+// their arrival. Answers `vigil why` and `vigil events`; the agent keeps the file.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "runtime/base/journal.hpp"
+
+namespace vigil {
+
+class Journal {
+ public:
+  static constexpr std::size_t capacity = 4096;
+
+  Journal() : entries_(std::make_unique<std::array<JournalEntry, capacity>>()) {}
+
+  // False: an entry that is here already (another path brought it).
+  bool add(const JournalEntry& entry);
+  // Positions count all entries ever added; those in [first(), end()) are still here.
+  std::uint64_t first() const { return end_ > capacity ? end_ - capacity : 0; }
+  std::uint64_t end() const { return end_; }
+  const JournalEntry& at(std::uint64_t position) const { return (*entries_)[position % capacity]; }
+
+ private:
+  std::unique_ptr<std::array<JournalEntry, capacity>> entries_;
+  std::uint64_t end_ = 0;
+};
+
+}  // namespace vigil

@@ -1,0 +1,63 @@
+#include "runtime/node/state_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+namespace vigil {
+
+Result<std::unique_ptr<StateFile>> StateFile::open(const std::string& path, const wire::StoreOwner& owner) {
+  std::unique_ptr<StateFile> file(new StateFile());
+  file->owner_ = owner;
+  file->file_ = Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (file->file_.get() < 0) return Error::from_errno("open the state file " + path, errno);
+  std::vector<std::uint8_t> bytes(wire::store_bytes + 1);
+  std::size_t size = 0;
+  for (;;) {
+    const ssize_t got = ::pread(file->file_.get(), bytes.data() + size, bytes.size() - size, static_cast<off_t>(size));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error::from_errno("read the state file " + path, errno);
+    if (got == 0) break;
+    size += static_cast<std::size_t>(got);
+  }
+  Result<wire::LoadedStore> loaded = wire::load_store(owner, wire::Bytes(bytes.data(), size));
+  if (!loaded) return Error::of(path + ": " + loaded.error().message);
+  file->generation_ = loaded->generation;
+  file->other_slot_damaged_ = loaded->other_slot_damaged;
+  file->stored_.epoch_ceiling = loaded->image.epoch_ceiling;
+  file->stored_.accepted = loaded->image.accepted;
+  file->stored_.longest_acknowledged = loaded->image.longest_acknowledged;
+  return file;
+}
+
+void StateFile::save(std::uint64_t token, const StoredState& state) {
+  wanted_ = Wanted{token, state};
+  stored_ = state;
+  if (!writing_) write_next();
+}
+
+void StateFile::write_next() {
+  if (!wanted_) return;
+  const wire::StoredImage image{wanted_->state.epoch_ceiling, wanted_->state.longest_acknowledged,
+                                wanted_->state.accepted};
+  const std::uint64_t generation = generation_ + 1;
+  wire::encode_slot(owner_, generation, image, slot_);
+  writing_ = wanted_->token;
+  wanted_.reset();
+  const auto offset = wire::slot_of(generation) * wire::slot_bytes;
+  const auto started = ring_->write_and_sync(file_.get(), std::as_bytes(std::span(slot_)), offset, *this);
+  if (!started) on_saved(0, EIO);
+}
+
+void StateFile::on_saved(std::uint32_t, int error) {
+  const std::uint64_t token = *writing_;
+  writing_.reset();
+  if (error == 0) ++generation_;
+  listener_->on_stored(token, error == 0);
+  write_next();
+}
+
+}  // namespace vigil

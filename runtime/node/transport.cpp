@@ -1,0 +1,163 @@
+#include "runtime/node/transport.hpp"
+
+#include "runtime/wire/heartbeat.hpp"
+
+namespace vigil {
+
+namespace {
+
+wire::Bytes as_bytes(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+}
+
+std::span<const std::byte> as_frame(wire::Bytes bytes) { return std::as_bytes(bytes); }
+
+}  // namespace
+
+Transport::Transport(const ClusterConfig& config, NodeId self, const Incarnation& incarnation,
+                     const wire::KeyRing& keys, Log& log, TransportListener& listener)
+    : config_(config),
+      self_(self),
+      log_(log),
+      listener_(listener),
+      session_(wire::session_options_of(config, self, incarnation), keys),
+      reassembler_(config.nodes.size()) {}
+
+Status Transport::open(Ring& ring) {
+  const NodeConfig& own = config_.nodes[self_];
+  std::size_t usable = 0;
+  for (std::size_t i = 0; i < own.links.size(); ++i) {
+    Result<std::unique_ptr<Link>> link = make_link(config_, self_, static_cast<LinkIndex>(i));
+    if (!link) return link.error();
+    links_[i] = std::move(link).value();
+    const Status opened = links_[i]->open(ring, *this);
+    if (opened)
+      ++usable;
+    else
+      log_.write(LogLevel::warning, opened.error().message);
+  }
+  if (usable == 0) log_.write(LogLevel::error, "no heartbeat link could be opened; they are tried again every second");
+  return {};
+}
+
+void Transport::retry() {
+  for (auto& link : links_)
+    if (link && !link->usable()) (void)link->reopen().ok();
+}
+
+void Transport::reopen(AdapterIndex adapter) {
+  const NodeConfig& own = config_.nodes[self_];
+  for (std::size_t i = 0; i < own.links.size(); ++i)
+    if (own.links[i].adapter == adapter && links_[i]) (void)links_[i]->reopen().ok();
+}
+
+void Transport::renew(const Incarnation& incarnation) {
+  session_.renew(incarnation.start_id);
+  fragmenter_ = {};
+}
+
+void Transport::on_link_state(LinkIndex by, bool usable) {
+  const LinkConfig& link = config_.nodes[self_].links[by];
+  const AdapterConfig& adapter = config_.nodes[self_].adapters[link.adapter];
+  if (usable || !said_unusable_[by])
+    log_.write(LogLevel::notice, usable ? "link opened: " : "link lost: ", adapter.device.view());
+  said_unusable_[by] = !usable;
+  if (link.kind == LinkKind::serial) listener_.on_line_state(link.adapter, usable);
+}
+
+// ---- out -------------------------------------------------------------------------------------------
+
+void Transport::send_sealed(wire::FrameType type, NodeId to, LinkIndex link, wire::Bytes body) {
+  if (link >= links_.size() || !links_[link]) return;
+  std::array<std::uint8_t, limits::frame_bytes> frame;
+  const NodeId destination = to == everyone ? wire::broadcast_node : to;
+  const std::size_t size = session_.seal(type, destination, link, body, frame);
+  (void)links_[link]->send(as_frame({frame.data(), size}), to);
+}
+
+void Transport::send_heartbeat(LinkIndex link, const Heartbeat& heartbeat) {
+  std::array<std::uint8_t, wire::heartbeat_body_max> body;
+  wire::ByteWriter writer(body);
+  wire::encode_heartbeat(writer, heartbeat);
+  send_sealed(wire::FrameType::heartbeat, everyone, link, writer.written());
+}
+
+void Transport::send_ack(NodeId to, LinkIndex by, const HeartbeatAck& ack) {
+  std::array<std::uint8_t, wire::ack_body_max> body;
+  wire::ByteWriter writer(body);
+  wire::encode_ack(writer, ack);
+  send_sealed(wire::FrameType::ack, to, by, writer.written());
+}
+
+void Transport::send_message(NodeId to, const Message& message) {
+  if (to >= config_.nodes.size() || to == self_) return;
+  const std::size_t size = wire::encode_message(message, message_bytes_);
+  const wire::FragmentPlan plan = fragmenter_.plan(to, {message_bytes_.data(), size});
+  const NodeConfig& own = config_.nodes[self_];
+  bool datagram_works = false;
+  for (std::size_t i = 0; i < own.links.size(); ++i)
+    datagram_works = datagram_works || (own.links[i].kind != LinkKind::serial && links_[i] && links_[i]->reaches(to) &&
+                                        links_[i]->usable() && (peer_hears_[to] >> i & 1) != 0);
+  std::array<std::uint8_t, wire::body_bytes_max> body;
+  for (std::size_t part = 0; part < plan.count; ++part) {
+    const std::size_t length = wire::write_fragment(plan, part, body);
+    for (std::size_t i = 0; i < own.links.size(); ++i) {
+      if (!links_[i] || !links_[i]->reaches(to) || !links_[i]->usable()) continue;
+      if (own.links[i].kind == LinkKind::serial && datagram_works) continue;
+      send_sealed(wire::FrameType::fragment, to, static_cast<LinkIndex>(i), {body.data(), length});
+    }
+  }
+}
+
+void Transport::send_to_all(const Message& message) {
+  for (std::size_t node = 0; node < config_.nodes.size(); ++node)
+    if (node != self_ && session_.current(static_cast<NodeId>(node)).known())
+      send_message(static_cast<NodeId>(node), message);
+}
+
+// ---- in --------------------------------------------------------------------------------------------
+
+void Transport::complain(const wire::Verdict& verdict, LinkIndex by) {
+  if (!verdict.worth_logging) return;
+  const AdapterConfig& adapter = config_.nodes[self_].adapters[config_.nodes[self_].links[by].adapter];
+  const std::string_view sender =
+      verdict.sender < config_.nodes.size() ? config_.nodes[verdict.sender].name.view() : std::string_view("unknown node");
+  log_.write(LogLevel::warning, wire::to_string(verdict.drop), " on ", adapter.device.view(), "");
+  log_.write(LogLevel::warning, sender, ": ", wire::explain(verdict.drop));
+}
+
+void Transport::on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, const LinkSource& source) {
+  const wire::Verdict verdict = session_.on_frame(received, as_bytes(bytes), by);
+  if (!verdict.reply.empty()) (void)links_[by]->send(as_frame(verdict.reply), verdict.reply_to);
+  if (!verdict.is_delivered()) return complain(verdict, by);
+  links_[by]->learn(verdict.delivered.from, source);
+  deliver(verdict.delivered, by);
+}
+
+void Transport::deliver(const wire::Delivered& delivered, LinkIndex by) {
+  const NodeId from = delivered.from;
+  if (delivered.type == wire::FrameType::heartbeat) {
+    Heartbeat heartbeat;
+    if (!wire::decode_heartbeat(delivered.body, delivered.peer_link, delivered.incarnation, heartbeat)) {
+      ++malformed_;
+      return;
+    }
+    peer_hears_[from] = heartbeat.heard_links[self_];
+    listener_.on_heartbeat(from, by, heartbeat);
+  } else if (delivered.type == wire::FrameType::ack) {
+    HeartbeatAck ack;
+    if (!wire::decode_ack(delivered.body, ack)) {
+      ++malformed_;
+      return;
+    }
+    listener_.on_ack(from, by, delivered.incarnation, ack);
+  } else {
+    const wire::Assembled whole = reassembler_.add(from, delivered.incarnation.start_id, delivered.body);
+    if (whole.status != wire::FragmentStatus::complete) return;
+    const wire::DecodeStatus status = wire::decode_message(whole.message, message_);
+    decoded_.note(status);
+    if (status == wire::DecodeStatus::decoded) listener_.on_message(from, delivered.incarnation, message_);
+  }
+}
+
+}  // namespace vigil

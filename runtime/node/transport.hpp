@@ -1,0 +1,80 @@
+// Everything between typed messages and links: sealing, sessions, fragments, and the choice of links.
+//
+// Heartbeats leave by the link that the core names. Messages leave by every datagram link that the peer
+// says it hears, so that one broken network costs nothing; by serial lines only when no datagram link is
+// known to work. Nothing is repeated here: the core repeats what is not answered.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "drivers/link.hpp"
+#include "runtime/base/cluster.hpp"
+#include "runtime/base/message.hpp"
+#include "runtime/node/log.hpp"
+#include "runtime/wire/fragment.hpp"
+#include "runtime/wire/message_codec.hpp"
+#include "runtime/wire/session.hpp"
+
+namespace vigil {
+
+class TransportListener {
+ public:
+  virtual ~TransportListener() = default;
+  virtual void on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat) = 0;
+  virtual void on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack) = 0;
+  virtual void on_message(NodeId from, const Incarnation& incarnation, const Message& message) = 0;
+  // A serial line opened or hung up. (Network interfaces: netif tells.)
+  virtual void on_line_state(AdapterIndex adapter, bool usable) = 0;
+};
+
+class Transport : private FrameSink {
+ public:
+  Transport(const ClusterConfig& config, NodeId self, const Incarnation& incarnation, const wire::KeyRing& keys,
+            Log& log, TransportListener& listener);
+
+  // Opens every link; those that cannot be opened now are said, and tried again by retry().
+  Status open(Ring& ring);
+  // Once a second or so: reopens links that are not usable.
+  void retry();
+  // The interface of this adapter is new, or up again.
+  void reopen(AdapterIndex adapter);
+  // A new life of this node.
+  void renew(const Incarnation& incarnation);
+  bool usable(LinkIndex link) const { return links_[link] && links_[link]->usable(); }
+
+  void send_heartbeat(LinkIndex link, const Heartbeat& heartbeat);
+  void send_ack(NodeId to, LinkIndex by, const HeartbeatAck& ack);
+  void send_message(NodeId to, const Message& message);
+  // To every peer whose session is current.
+  void send_to_all(const Message& message);
+
+  const wire::Session& session() const { return session_; }
+  std::uint64_t malformed() const { return malformed_ + decoded_.malformed; }
+
+ private:
+  void on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, const LinkSource& source) override;
+  void on_link_state(LinkIndex by, bool usable) override;
+  void complain(const wire::Verdict& verdict, LinkIndex by);
+  void deliver(const wire::Delivered& delivered, LinkIndex by);
+  void send_sealed(wire::FrameType type, NodeId to, LinkIndex link, wire::Bytes body);
+
+  const ClusterConfig& config_;
+  NodeId self_;
+  Log& log_;
+  TransportListener& listener_;
+  wire::Session session_;
+  wire::Fragmenter fragmenter_;
+  wire::Reassembler reassembler_;
+  std::array<std::unique_ptr<Link>, limits::max_links> links_;
+  std::array<bool, limits::max_links> said_unusable_{};
+  // Of my links, those that the peer said it hears, bit i for link i.
+  std::array<std::uint8_t, limits::max_nodes> peer_hears_{};
+  wire::DecodeCounters decoded_;
+  std::uint64_t malformed_ = 0;
+  std::array<std::uint8_t, limits::message_bytes> message_bytes_{};
+  Message message_;  // of a received message: large, so not on the stack of every frame
+};
+
+}  // namespace vigil

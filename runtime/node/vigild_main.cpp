@@ -1,0 +1,125 @@
+// vigild: one node of the cluster. Reads the configuration, starts the agent's launcher while it may
+// still fork, builds the daemon, and turns real-time.
+#include <sodium.h>
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <string>
+
+#include "runtime/config/config.hpp"
+#include "runtime/config/key_file.hpp"
+#include "runtime/config/names.hpp"
+#include "runtime/node/daemon.hpp"
+#include "tools/client/control_protocol.hpp"
+
+namespace {
+
+using namespace vigil;
+
+struct Arguments {
+  std::string config = "/etc/vigil/cluster.toml";
+  std::string node;
+  std::string state_dir = "/var/lib/vigil";
+  std::string run_dir = "/run/vigil";
+  std::string boot_id;
+  std::string agent;
+  bool no_realtime = false;
+};
+
+int fail(const std::string& message) {
+  std::fprintf(stderr, "<3>vigild: %s\n", message.c_str());
+  return 1;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  ::gethostname(name, sizeof name - 1);
+  std::string text(name);
+  return text.substr(0, text.find('.'));
+}
+
+// 64 bits of the kernel's boot id, or of the synthetic one given for namespaces that share a kernel.
+Result<std::uint64_t> boot_id_of(const std::string& given) {
+  std::string text = given;
+  if (text.empty()) {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    if (!std::getline(file, text)) return Error::of("read /proc/sys/kernel/random/boot_id: cannot; give --boot-id");
+  }
+  std::array<unsigned char, crypto_generichash_BYTES_MIN> digest{};
+  crypto_generichash(digest.data(), digest.size(), reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+                     nullptr, 0);
+  std::uint64_t id = 0;
+  std::memcpy(&id, digest.data(), sizeof id);
+  return id;
+}
+
+Status make_directory(const std::string& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
+  return Error::from_errno("make the directory " + path, errno);
+}
+
+int run(const Arguments& arguments) {
+  if (sodium_init() < 0) return fail("libsodium cannot be initialised");
+  const LoadedConfig loaded = load_config(arguments.config);
+  std::fputs(loaded.report().c_str(), stderr);
+  if (!loaded.ok()) return fail("the configuration is not valid; nothing was started ('vigil check-config' checks a file)");
+  const ClusterConfig& config = *loaded.config;
+  const std::string name = arguments.node.empty() ? host_name() : arguments.node;
+  const NodeId self = find_node(config, name);
+  if (self == no_node) return fail("no node '" + name + "' in " + arguments.config + hint(name, node_names(config)) + "; use --node");
+  for (const auto& [path, mode] : {std::pair{arguments.state_dir, 0700}, std::pair{arguments.run_dir, 0755}})
+    if (const Status made = make_directory(path, static_cast<mode_t>(mode)); !made) return fail(made.error().message);
+  const Result<ClusterKey> key = load_key(config.key_file.str());
+  if (!key) return fail(key.error().message);
+  if (const Status prepared = wire::prepare_cryptography(); !prepared) return fail(prepared.error().message);
+  wire::KeyRing keys;
+  if (const Status added = keys.add(1, key->bytes()); !added) return fail(added.error().message);
+  const Result<std::uint64_t> boot_id = boot_id_of(arguments.boot_id);
+  if (!boot_id) return fail(boot_id.error().message);
+  // From here on the process has threads: the launcher must be forked before.
+  Result<agent::Launched> launched = agent::launch({arguments.agent, arguments.config, config.hash, name, arguments.state_dir});
+  if (!launched) return fail(launched.error().message);
+  Log log;
+  DaemonOptions options;
+  options.self = self;
+  options.boot_id = *boot_id;
+  options.state_directory = arguments.state_dir;
+  options.control_path = arguments.run_dir + "/control.sock";
+  options.realtime = !arguments.no_realtime;
+  Daemon daemon(config, options, keys, std::move(launched).value(), log);
+  if (const Status ready = daemon.set_up(); !ready) {
+    log.write(LogLevel::error, ready.error().message);
+    return 1;
+  }
+  return daemon.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"vigild - one node of a Vigil cluster\n\n"
+               "Exit status: 0 left in good order; 1 could not start or go on; 2 usage.\n"
+               "SIGTERM moves this node's groups away and leaves; a second one stops at once."};
+  Arguments arguments;
+  app.add_option("--config", arguments.config, "the cluster's configuration, the same on every node")->capture_default_str();
+  app.add_option("--node", arguments.node, "which of its nodes this is (default: the host name)");
+  app.add_option("--state-dir", arguments.state_dir, "what must survive a restart")->capture_default_str();
+  app.add_option("--run-dir", arguments.run_dir, "where the control socket is made")->capture_default_str();
+  app.add_option("--boot-id", arguments.boot_id, "stands for the kernel's boot id where several nodes share a kernel");
+  app.add_option("--agent", arguments.agent, "vigil-agent's path (default: beside vigild)");
+  app.add_flag("--no-realtime", arguments.no_realtime, "stay in the normal scheduling class");
+  app.set_version_flag("--version", std::string(vigil::control::release));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int status = app.exit(error);
+    return status == 0 ? 0 : 2;
+  }
+  return run(arguments);
+}
