@@ -11,10 +11,11 @@ namespace {
 using control::reply::Group;
 using control::reply::Node;
 
-// "beta takes web over: add 10.77.1.100"
+// "web: gamma waits for the proof that beta no longer serves it (beta removes addresses)"
 std::string doing(const ClusterPicture& picture, const Group& group) {
   std::string text = group.name.str() + ": " + blocked_text(picture, group);
-  if (!group.step_text.empty()) text += " (here: " + group.step_text.str() + ")";
+  if (!group.step_text.empty() && group.step_text != "idle")
+    text += " (" + picture.name_of(picture.cluster.self) + " " + group.step_text.str() + ")";
   return text;
 }
 

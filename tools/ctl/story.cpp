@@ -27,6 +27,12 @@ bool ends_takeover(const JournalEntry& entry) {
   return entry.kind == JournalKind::done && entry.event == EventName::resource_group_online;
 }
 
+// What only a new owner starts.
+bool begins_taking(EventName event) {
+  return event == EventName::resource_group_online || event == EventName::acquire_service_addr ||
+         event == EventName::start_server;
+}
+
 bool is_application_event(EventName event) {
   return event == EventName::server_down || event == EventName::server_restart || event == EventName::start_server ||
          event == EventName::stop_server;
@@ -60,8 +66,7 @@ std::map<std::uint32_t, Span> spans_of(const std::vector<Journal>& entries, Grou
     if (ends_takeover(entry)) {
       span.online_ns = entry.wall_ns;
       span.owner = entry.node;
-    } else if (entry.kind == JournalKind::started &&
-               (entry.event == EventName::acquire_service_addr || entry.event == EventName::start_server)) {
+    } else if (entry.kind == JournalKind::started && begins_taking(entry.event)) {
       span.owner = entry.node;
     }
   }
