@@ -1,6 +1,7 @@
 """The laboratory and the probe themselves: a measurement is worth what its instrument is."""
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -137,3 +138,19 @@ def test_nothing_is_left_behind(settings):
             expect(leftovers(name), "SIGKILL leaves nothing to clean? then this test tests nothing")
             run("sh", "-c", f"cd '{pathlib.Path(__file__).parent}' && exec {sys.executable} -m lab clean", timeout=60)
         expect(not leftovers(name), f"after {ending}: left behind: {leftovers(name)}")
+
+
+def test_the_demo_leaves_nothing_behind_on_interrupt(settings):
+    """Ctrl-C in the middle of the demo's start."""
+    with laboratory(settings, programs=("nullmodem", "probe", "echod", "vigild", "vigil-agent", "vigil")):
+        pass
+    before = set(run("ip", "netns", "list").stdout.split()) | {str(p) for p in pathlib.Path("/tmp").glob(LAB_PREFIX + "*")}
+    demo = pathlib.Path(__file__).resolve().parents[2] / "tools/demo/demo.py"
+    child = subprocess.Popen([sys.executable, str(demo), "--bin", str(settings.bin), "--report", os.devnull],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    time.sleep(3)
+    os.killpg(child.pid, signal.SIGINT)
+    expect(child.wait(timeout=30) == 130, f"exit status {child.returncode}, not 130")
+    after = set(run("ip", "netns", "list").stdout.split()) | {str(p) for p in pathlib.Path("/tmp").glob(LAB_PREFIX + "*")}
+    mine = {name for name in after - before if f"vl{child.pid:x}x" in name}
+    expect(not mine, f"left behind: {mine}")

@@ -3,6 +3,7 @@ import json
 import os
 
 from .namespaces import ADAPTERS, SERVICE_ADDRESS, boot_address
+from .processes import command_name
 from .shell import LabError, run, wait_until
 
 GROUP = "web"
@@ -202,9 +203,11 @@ class Vigil:
 
 
 def resident_kb_and_cpu_s(node):
-    """Resident memory and processor time of every process of the node, from /proc."""
+    """Resident memory and processor time of all our processes of the node, from /proc."""
     memory, ticks = 0, 0
     for pid in node.processes.pids():
+        if not (command_name(pid) or "").startswith("vigil"):
+            continue
         try:
             with open(f"/proc/{pid}/status") as status:
                 memory += next((int(line.split()[1]) for line in status if line.startswith("VmRSS:")), 0)
