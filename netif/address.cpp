@@ -150,7 +150,8 @@ namespace {
 Status write_setting(const std::string& path, char value) {
   const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file) return Error::from_errno("opening " + path, errno);
-  if (::write(file.get(), &value, 1) != 1) return Error::from_errno("writing " + std::string(1, value) + " to " + path, errno);
+  if (::write(file.get(), &value, 1) != 1)
+    return Error::from_errno("writing " + std::string(1, value) + " to " + path, errno);
   return {};
 }
 

@@ -25,9 +25,9 @@ inline constexpr std::string_view address_label_mark = ":vgl";
 struct PresentAddress {
   IpAddress address;
   int ifindex = 0;
-  InterfaceName label;         // IPv4 only
-  std::uint8_t protocol = 0;   // IFA_PROTO; 0 where the kernel lacks it
-  std::uint32_t flags = 0;     // IFA_F_…
+  InterfaceName label;        // IPv4 only
+  std::uint8_t protocol = 0;  // IFA_PROTO; 0 where the kernel lacks it
+  std::uint32_t flags = 0;    // IFA_F_…
 
   // True when it carries Vigil's mark.
   bool is_marked() const;

@@ -155,7 +155,8 @@ Status GateFilters::attach_link(Link& link) {
   const int code = netlink_.request(request);
   // An old "ingress" qdisc in its place makes the egress filter fail below, with the kernel's words.
   if (code != 0 && code != EEXIST) {
-    Error error = Error::from_errno("preparing " + interface_text(link.ifindex) + " for the lease gate (qdisc clsact)", code);
+    Error error =
+        Error::from_errno("preparing " + interface_text(link.ifindex) + " for the lease gate (qdisc clsact)", code);
     error.message += netlink_.explanation();
     return error;
   }
@@ -214,7 +215,8 @@ Status GateFilters::verify_link(const Link& link, bool& lost) {
     const bool is_ours = first->exists && first->program_id == our_id && first->direct_action;
     if (!is_ours) {
       lost = !first->ours_behind;
-      if (!first->exists) return Error::of("the lease gate on " + place_of(link.ifindex, direction) + " is gone; somebody removed it");
+      if (!first->exists)
+        return Error::of("the lease gate on " + place_of(link.ifindex, direction) + " is gone; somebody removed it");
       return Error::of("on " + place_of(link.ifindex, direction) + ", filter " +
                        (first->name.empty() ? first->kind.str() : first->name.str()) + " (priority " +
                        std::to_string(first->priority) + ") " + (lost ? "has taken the place of" : "comes before") +
@@ -235,7 +237,8 @@ Status GateFilters::attach(int ifindex) {
     bool lost = false;
     return attached ? verify_link(link, lost) : attached;
   }
-  return Error{"attaching the lease gate: there is no interface " + std::to_string(ifindex) + " that needs one", ENODEV};
+  return Error{"attaching the lease gate: there is no interface " + std::to_string(ifindex) + " that needs one",
+               ENODEV};
 }
 
 Status GateFilters::verify() {
@@ -274,7 +277,8 @@ Result<int> remove_gates_from(NetlinkSocket& netlink, int ifindex, Direction dir
     if (!read_filter(message, filter) || !filter.name.starts_with(gate_program_prefix)) return;
     (void)old.try_push({filter.header->tcm_info, filter.header->tcm_handle});
   });
-  if (code != 0 && !is_gone(code)) return Error::from_errno("reading the filters on " + place_of(ifindex, direction), code);
+  if (code != 0 && !is_gone(code))
+    return Error::from_errno("reading the filters on " + place_of(ifindex, direction), code);
   for (const OldFilter& filter : old) {
     tcmsg header = filter_header(ifindex, direction, 0, filter.handle);
     header.tcm_info = filter.info;
@@ -300,7 +304,8 @@ Result<int> remove_stale_gates() {
     const auto* header = family_header<ifinfomsg>(message);
     if (message.nlmsg_type == RTM_NEWLINK && header != nullptr) interfaces.push_back(header->ifi_index);
   });
-  if (code != 0 && code != EINTR) return Error::from_errno("listing the interfaces that may carry an old lease gate", code);
+  if (code != 0 && code != EINTR)
+    return Error::from_errno("listing the interfaces that may carry an old lease gate", code);
   int removed = 0;
   for (const int ifindex : interfaces) {
     for (const Direction direction : both_directions) {

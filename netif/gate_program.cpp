@@ -67,7 +67,8 @@ static_assert(offsetof(vigil_gate_entry, lease_until_ns) == 0);
 static_assert(sizeof(vigil_gate_drops) % 8 == 0, "the kernel rounds array values up to eight bytes");
 static_assert(VIGIL_GATE_SLOTS == limits::max_addresses);
 
-constexpr const char* program_names[2][2] = {{"vigil_gate_in", "vigil_gate_in3"}, {"vigil_gate_out", "vigil_gate_out3"}};
+constexpr const char* program_names[2][2] = {{"vigil_gate_in", "vigil_gate_in3"},
+                                             {"vigil_gate_out", "vigil_gate_out3"}};
 
 }  // namespace
 
@@ -92,7 +93,8 @@ Status GateProgram::find_programs() {
       LoadedProgram& loaded = programs_[direction][layer];
       loaded.name.assign(program_names[direction][layer]);
       const bpf_program* program = bpf_object__find_program_by_name(object_.get(), loaded.name.c_str());
-      if (program == nullptr) return Error::of("the lease gate's object has no program " + loaded.name.str() + "; rebuild Vigil");
+      if (program == nullptr)
+        return Error::of("the lease gate's object has no program " + loaded.name.str() + "; rebuild Vigil");
       loaded.fd = bpf_program__fd(program);
       bpf_prog_info info{};
       std::uint32_t size = sizeof info;
@@ -111,7 +113,8 @@ Result<GateProgram> GateProgram::load() {
   const auto size = static_cast<std::size_t>(vigil_gate_object_end - vigil_gate_object);
   result.object_.reset(bpf_object__open_mem(vigil_gate_object, size, &options));
   if (!result.object_) return said.error("reading the lease gate's program");
-  if (bpf_object__load(result.object_.get()) != 0) return said.error("loading the lease gate's program into the kernel");
+  if (bpf_object__load(result.object_.get()) != 0)
+    return said.error("loading the lease gate's program into the kernel");
   result.index_fd_ = bpf_object__find_map_fd_by_name(result.object_.get(), "vigil_index");
   if (result.index_fd_ < 0) return Error::of("the lease gate's object has no map vigil_index; rebuild Vigil");
   Status done = result.find_programs();
@@ -138,7 +141,8 @@ Result<bool> GateProgram::would_drop(std::span<const std::uint8_t> frame, Direct
     return Error::from_errno("running the lease gate's program on a trial frame", errno);
   const auto verdict = static_cast<int>(run.retval);
   if (verdict != TC_ACT_SHOT && verdict != TC_ACT_UNSPEC)
-    return Error::of("the lease gate's program answered " + std::to_string(verdict) + ", which is neither drop nor pass");
+    return Error::of("the lease gate's program answered " + std::to_string(verdict) +
+                     ", which is neither drop nor pass");
   return verdict == TC_ACT_SHOT;
 }
 

@@ -21,11 +21,11 @@ namespace vigil::netif {
 struct InterfaceState {
   int ifindex = 0;
   InterfaceName name;
-  MacAddress mac{};               // all zero: no Ethernet address
-  std::uint16_t hardware = 0;     // ARPHRD_…
+  MacAddress mac{};            // all zero: no Ethernet address
+  std::uint16_t hardware = 0;  // ARPHRD_…
   std::uint32_t mtu_bytes = 0;
-  std::uint32_t flags = 0;        // IFF_…
-  std::uint8_t operstate = 0;     // IF_OPER_…, RFC 2863
+  std::uint32_t flags = 0;     // IFF_…
+  std::uint8_t operstate = 0;  // IF_OPER_…, RFC 2863
 
   bool is_up() const { return (flags & IFF_UP) != 0; }
   // The physical layer: false when the cable is out.

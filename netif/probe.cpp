@@ -21,7 +21,8 @@ Result<Descriptor> open_neighbour_socket() {
   Descriptor socket(::socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMPV6));
   if (!socket) {
     if (errno == EAFNOSUPPORT) return Descriptor();  // a kernel without IPv6 has no IPv6 address to probe
-    return Error::from_errno("opening an ICMPv6 socket for duplicate-address checks (needs root or CAP_NET_RAW)", errno);
+    return Error::from_errno("opening an ICMPv6 socket for duplicate-address checks (needs root or CAP_NET_RAW)",
+                             errno);
   }
   icmp6_filter block_all_but_nd;
   std::memset(&block_all_but_nd, 0xff, sizeof block_all_but_nd);
@@ -73,9 +74,9 @@ Result<Prober> Prober::open() {
 }
 
 int Prober::ask(const Probe& probe) const {
-  return sender_.send(probe.address.family == 4 ? encode_arp_probe(probe.address, probe.mac)
-                                                : encode_dad_ns(probe.address, probe.mac),
-                      probe.ifindex);
+  return sender_.send(
+      probe.address.family == 4 ? encode_arp_probe(probe.address, probe.mac) : encode_dad_ns(probe.address, probe.mac),
+      probe.ifindex);
 }
 
 // Another host's duplicate-address detection goes to the solicited-node group, which an interface
@@ -135,8 +136,8 @@ void Prober::on_arp(const ArpMessage& message, int ifindex, ProbeResults& result
     if (probe.ifindex != ifindex || is_own(message.sender_mac, probe)) continue;
     const bool claims = same_host(message.sender, probe.address);
     // RFC 5227 section 2.1.1: another host's probe for the same address, both of us being about to use it.
-    const bool wants = !message.is_reply && message.sender.bytes == IpAddress{}.bytes &&
-                       same_host(message.target, probe.address);
+    const bool wants =
+        !message.is_reply && message.sender.bytes == IpAddress{}.bytes && same_host(message.target, probe.address);
     if (!claims && !(wants && probe.purpose == ProbePurpose::before_use)) continue;
     finish(i, ProbeOutcome::conflict, message.sender_mac, results);
     return;  // one probe an address
@@ -161,8 +162,8 @@ void Prober::read_arp(ProbeResults* results) {
   for (int reads = 0; reads < most_reads; ++reads) {
     sockaddr_ll from{};
     socklen_t from_size = sizeof from;
-    const ssize_t got = ::recvfrom(arp_.get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&from),
-                                   &from_size);
+    const ssize_t got =
+        ::recvfrom(arp_.get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&from), &from_size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return;  // EAGAIN; ENETDOWN of an interface is told by the monitor
     const bool ours = from.sll_pkttype == PACKET_OUTGOING || from.sll_pkttype == PACKET_LOOPBACK;

@@ -56,6 +56,7 @@ class Prober {
 
   // The loop polls both for reading, and hands every readiness to on_readable().
   int arp_fd() const { return arp_.get(); }
+  // -1 on a kernel without IPv6.
   int neighbour_fd() const { return neighbour_.get(); }
   // Reads all that came; appends conflicts.
   void on_readable(ProbeResults& results);

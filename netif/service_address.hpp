@@ -28,9 +28,9 @@ struct AcquireRequest {
 
 // How long each step took.
 struct AcquireTiming {
-  Duration gate;      // verified on all interfaces, entered, lease set
-  Duration address;   // netlink, until the kernel's acknowledgement
-  Duration announce;  // first announcement handed to the adapter
+  Duration gate;          // verified on all interfaces, entered, lease set
+  Duration address;       // netlink, until the kernel's acknowledgement
+  Duration announce;      // first announcement handed to the adapter
   int announce_code = 0;  // errno of a first announcement that failed; the repetitions follow anyway
 };
 

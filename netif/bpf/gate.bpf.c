@@ -9,12 +9,11 @@
 //
 // It must never pass a packet of a gated address at or after lease_until_ns, and never touch a packet
 // of any other address.
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
-
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
 
 #include "netif/bpf/gate_map.h"
 
@@ -56,47 +55,47 @@ struct {
 // Where a packet is read from: from the link-layer header (Ethernet), or from the network header
 // (devices without one, where the start of the data is the driver's affair).
 struct source {
-  struct __sk_buff *skb;
+  struct __sk_buff* skb;
   int from_network_header;
   int direction;
 };
 
-static __always_inline int load(const struct source *from, __u32 offset, void *to, __u32 length) {
+static __always_inline int load(const struct source* from, __u32 offset, void* to, __u32 length) {
   if (from->from_network_header)
     return (int)bpf_skb_load_bytes_relative(from->skb, offset, to, length, BPF_HDR_START_NET);
   return (int)bpf_skb_load_bytes(from->skb, offset, to, length);
 }
 
 // The lease is read before the clock: whatever delays this program in between makes it stricter.
-static __always_inline int must_drop(const struct source *from, const struct vigil_gate_key *key) {
-  const struct vigil_gate_reference *reference = bpf_map_lookup_elem(&vigil_index, key);
+static __always_inline int must_drop(const struct source* from, const struct vigil_gate_key* key) {
+  const struct vigil_gate_reference* reference = bpf_map_lookup_elem(&vigil_index, key);
   if (!reference) return 0;
   __u32 slot = reference->slot;
-  const struct vigil_gate_entry *entry = bpf_map_lookup_elem(&vigil_leases, &slot);
+  const struct vigil_gate_entry* entry = bpf_map_lookup_elem(&vigil_leases, &slot);
   if (entry) {
-    const __u64 until = *(const volatile __u64 *)&entry->lease_until_ns;
-    const __u32 tenancy = *(const volatile __u32 *)&entry->tenancy;
+    const __u64 until = *(const volatile __u64*)&entry->lease_until_ns;
+    const __u32 tenancy = *(const volatile __u32*)&entry->tenancy;
     if (tenancy == reference->tenancy && bpf_ktime_get_boot_ns() < until) return 0;
   }
-  struct vigil_gate_drops *drops = bpf_map_lookup_elem(&vigil_drops, &slot);
+  struct vigil_gate_drops* drops = bpf_map_lookup_elem(&vigil_drops, &slot);
   if (drops) __sync_fetch_and_add(from->direction == EGRESS ? &drops->egress : &drops->ingress, 1);
   return 1;
 }
 
-static __always_inline int ipv4_must_drop(const struct source *from, __u32 offset) {
+static __always_inline int ipv4_must_drop(const struct source* from, __u32 offset) {
   struct vigil_gate_key key = {.family = 4};
   if (load(from, offset, key.address, 4)) return 0;
   return must_drop(from, &key);
 }
 
-static __always_inline int ipv6_must_drop(const struct source *from, __u32 offset) {
+static __always_inline int ipv6_must_drop(const struct source* from, __u32 offset) {
   struct vigil_gate_key key = {.family = 6};
   if (load(from, offset, key.address, 16)) return 0;
   return must_drop(from, &key);
 }
 
 // RFC 826: hardware type, protocol type, their address lengths, operation; then sender and target.
-static __always_inline int arp_must_drop(const struct source *from, __u32 offset) {
+static __always_inline int arp_must_drop(const struct source* from, __u32 offset) {
   __u8 fixed[8];
   if (load(from, offset, fixed, sizeof fixed)) return 0;
   const __u32 hardware_length = fixed[4];
@@ -107,7 +106,7 @@ static __always_inline int arp_must_drop(const struct source *from, __u32 offset
 }
 
 // RFC 4861 sections 4.3 and 4.4: the target follows eight bytes of ICMPv6.
-static __always_inline int neighbour_must_drop(const struct source *from, __u32 offset, __u8 next) {
+static __always_inline int neighbour_must_drop(const struct source* from, __u32 offset, __u8 next) {
   __u32 icmp = offset + 40;
   if (next == NEXT_HOP_BY_HOP) {
     __u8 option[2];
@@ -122,7 +121,7 @@ static __always_inline int neighbour_must_drop(const struct source *from, __u32 
   return ipv6_must_drop(from, icmp + 8);
 }
 
-static __always_inline int judge(const struct source *from, __u16 protocol, __u32 offset) {
+static __always_inline int judge(const struct source* from, __u16 protocol, __u32 offset) {
   int drop = 0;
   if (protocol == ETH_P_IP) {
     drop = ipv4_must_drop(from, offset + 12) || ipv4_must_drop(from, offset + 16);
@@ -139,7 +138,7 @@ static __always_inline int judge(const struct source *from, __u16 protocol, __u3
 
 // A tag that the adapter or the kernel has already moved into the packet's metadata is not in the data
 // any more; the type that remains there is that of the content.
-static __always_inline int judge_ethernet(struct __sk_buff *skb, int direction) {
+static __always_inline int judge_ethernet(struct __sk_buff* skb, int direction) {
   const struct source from = {.skb = skb, .from_network_header = 0, .direction = direction};
   __u32 offset = 12;
   __u16 type = 0;
@@ -155,7 +154,7 @@ static __always_inline int judge_ethernet(struct __sk_buff *skb, int direction) 
 
 // Relative loads see only the linear part, so the headers are pulled into it. The kernel refuses that
 // only without memory, where its stack would lose the packet too: closed, then.
-static __always_inline int judge_bare(struct __sk_buff *skb, int direction) {
+static __always_inline int judge_bare(struct __sk_buff* skb, int direction) {
   const struct source from = {.skb = skb, .from_network_header = 1, .direction = direction};
   const __u32 length = skb->len < LONGEST_HEADERS ? skb->len : LONGEST_HEADERS;
   if (bpf_skb_pull_data(skb, length)) return TC_ACT_SHOT;
@@ -163,17 +162,17 @@ static __always_inline int judge_bare(struct __sk_buff *skb, int direction) {
 }
 
 SEC("tc")
-int vigil_gate_in(struct __sk_buff *skb) { return judge_ethernet(skb, INGRESS); }
+int vigil_gate_in(struct __sk_buff* skb) { return judge_ethernet(skb, INGRESS); }
 
 SEC("tc")
-int vigil_gate_out(struct __sk_buff *skb) { return judge_ethernet(skb, EGRESS); }
+int vigil_gate_out(struct __sk_buff* skb) { return judge_ethernet(skb, EGRESS); }
 
 // For devices without an Ethernet header (tunnels, PPP).
 SEC("tc")
-int vigil_gate_in3(struct __sk_buff *skb) { return judge_bare(skb, INGRESS); }
+int vigil_gate_in3(struct __sk_buff* skb) { return judge_bare(skb, INGRESS); }
 
 SEC("tc")
-int vigil_gate_out3(struct __sk_buff *skb) { return judge_bare(skb, EGRESS); }
+int vigil_gate_out3(struct __sk_buff* skb) { return judge_bare(skb, EGRESS); }
 
 // The name is what the kernel asks for before it lends its helpers to a program.
 char vigil_gate_license[] SEC("license") = "Dual MIT/GPL";

@@ -122,10 +122,8 @@ void errors_name_address_and_interface(void**) {
 
 int main() {
   const CMUnitTest tests[] = {
-      cmocka_unit_test(adding_and_removing_is_idempotent),
-      cmocka_unit_test(service_addresses_carry_the_mark),
-      cmocka_unit_test(stale_addresses_are_found_and_removed),
-      cmocka_unit_test(removing_one_takes_no_other_along),
+      cmocka_unit_test(adding_and_removing_is_idempotent),     cmocka_unit_test(service_addresses_carry_the_mark),
+      cmocka_unit_test(stale_addresses_are_found_and_removed), cmocka_unit_test(removing_one_takes_no_other_along),
       cmocka_unit_test(errors_name_address_and_interface),
   };
   return cmocka_run_group_tests_name("netif/address", tests, nullptr, nullptr);

@@ -112,7 +112,8 @@ void a_down_interface_is_told_and_tried_again(void**) {
   Result<Announcer> announcer = Announcer::open();
   assert_true(announcer.ok());
   assert_true(lab::run("ip link set vgnif0 down"));
-  const Status down = announcer->start(address_from("10.99.0.100"), lab::index_of("vgnif0"), lab::node_mac, false, Instant{0});
+  const Status down =
+      announcer->start(address_from("10.99.0.100"), lab::index_of("vgnif0"), lab::node_mac, false, Instant{0});
   assert_false(down.ok());
   assert_int_equal(down.error().code, ENETDOWN);
   assert_non_null(std::strstr(down.error().message.c_str(), "10.99.0.100"));
@@ -124,8 +125,8 @@ void a_down_interface_is_told_and_tried_again(void**) {
 
 int main() {
   const CMUnitTest tests[] = {
-      cmocka_unit_test(announcements_arrive_at_the_other_end), cmocka_unit_test(a_client_follows_the_announcement),
-      cmocka_unit_test(repetitions_follow_the_schedule),       cmocka_unit_test(stopped_and_late_announcements),
+      cmocka_unit_test(announcements_arrive_at_the_other_end),    cmocka_unit_test(a_client_follows_the_announcement),
+      cmocka_unit_test(repetitions_follow_the_schedule),          cmocka_unit_test(stopped_and_late_announcements),
       cmocka_unit_test(a_down_interface_is_told_and_tried_again),
   };
   return cmocka_run_group_tests_name("netif/announce", tests, nullptr, nullptr);

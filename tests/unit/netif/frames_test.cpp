@@ -99,14 +99,15 @@ void bad_arp_is_refused(void**) {
     std::size_t at;
     std::uint8_t value;
   };
-  static const Case cases[] = {{"hardware type", 1, 6}, {"protocol type", 2, 0x86}, {"hardware length", 4, 8},
-                               {"protocol length", 5, 16}, {"operation 3", 7, 3}, {"operation 0x101", 6, 1}};
+  static const Case cases[] = {{"hardware type", 1, 6},    {"protocol type", 2, 0x86}, {"hardware length", 4, 8},
+                               {"protocol length", 5, 16}, {"operation 3", 7, 3},      {"operation 0x101", 6, 1}};
   for (const Case& one : cases) {
     Frame bad = good;
     bad.bytes[14 + one.at] = one.value;
     if (decode_arp(bad.span().subspan(14))) fail_msg("accepted a wrong %s", one.name);
   }
-  for (std::size_t length = 0; length < 28; ++length) assert_false(decode_arp(good.span().subspan(14, length)).has_value());
+  for (std::size_t length = 0; length < 28; ++length)
+    assert_false(decode_arp(good.span().subspan(14, length)).has_value());
 }
 
 void neighbour_messages_are_read_back(void**) {
@@ -136,10 +137,16 @@ void addresses_are_read_and_written(void**) {
     const char* text;
     const char* again;  // null: not an address
   };
-  static const Case cases[] = {{"10.77.1.100/24", "10.77.1.100/24"}, {"10.77.1.100", "10.77.1.100/32"},
-                               {"fd00:0::1/64", "fd00::1/64"}, {"fd00::1", "fd00::1/128"}, {"10.77.1/24", nullptr},
-                               {"10.77.1.100/33", nullptr}, {"10.77.1.100/", nullptr}, {"fd00::1/129", nullptr},
-                               {"10.77.1.100/2x", nullptr}, {"", nullptr}};
+  static const Case cases[] = {{"10.77.1.100/24", "10.77.1.100/24"},
+                               {"10.77.1.100", "10.77.1.100/32"},
+                               {"fd00:0::1/64", "fd00::1/64"},
+                               {"fd00::1", "fd00::1/128"},
+                               {"10.77.1/24", nullptr},
+                               {"10.77.1.100/33", nullptr},
+                               {"10.77.1.100/", nullptr},
+                               {"fd00::1/129", nullptr},
+                               {"10.77.1.100/2x", nullptr},
+                               {"", nullptr}};
   for (const Case& one : cases) {
     const IpAddress address = address_from(one.text);
     if (one.again == nullptr) {
@@ -154,10 +161,14 @@ void addresses_are_read_and_written(void**) {
 
 int main() {
   const CMUnitTest tests[] = {
-      cmocka_unit_test(gratuitous_arp_is_golden),       cmocka_unit_test(neighbour_messages_are_golden),
-      cmocka_unit_test(a_router_says_so),               cmocka_unit_test(checksum_verifies_at_odd_length),
-      cmocka_unit_test(arp_is_read_back),               cmocka_unit_test(bad_arp_is_refused),
-      cmocka_unit_test(neighbour_messages_are_read_back), cmocka_unit_test(addresses_are_read_and_written),
+      cmocka_unit_test(gratuitous_arp_is_golden),
+      cmocka_unit_test(neighbour_messages_are_golden),
+      cmocka_unit_test(a_router_says_so),
+      cmocka_unit_test(checksum_verifies_at_odd_length),
+      cmocka_unit_test(arp_is_read_back),
+      cmocka_unit_test(bad_arp_is_refused),
+      cmocka_unit_test(neighbour_messages_are_read_back),
+      cmocka_unit_test(addresses_are_read_and_written),
   };
   return cmocka_run_group_tests_name("netif/frames", tests, nullptr, nullptr);
 }

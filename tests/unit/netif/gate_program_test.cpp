@@ -27,7 +27,8 @@ const IpAddress other6 = address_from("fd99::101");
 Bytes bytes_of(const Frame& frame) { return Bytes(frame.span().begin(), frame.span().end()); }
 
 Bytes ethernet(std::uint16_t type) {
-  return {0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, static_cast<std::uint8_t>(type >> 8), static_cast<std::uint8_t>(type)};
+  return {
+      0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, static_cast<std::uint8_t>(type >> 8), static_cast<std::uint8_t>(type)};
 }
 
 Bytes ipv4(const IpAddress& from, const IpAddress& to) {
@@ -117,8 +118,10 @@ std::vector<Case> cases() {
       {"duplicate-address detection", bytes_of(encode_dad_ns(gated6, mac)), true},
       {"advertisement", ipv6(link_local, all_nodes, 58, neighbour(136, gated6)), true},
       {"advertisement of others", ipv6(link_local, all_nodes, 58, neighbour(136, other6)), false},
-      {"advertisement behind options", ipv6(link_local, all_nodes, 0, behind_options(58, 8, neighbour(136, gated6))), true},
-      {"advertisement behind long options", ipv6(link_local, all_nodes, 0, behind_options(58, 64, neighbour(136, gated6))), true},
+      {"advertisement behind options", ipv6(link_local, all_nodes, 0, behind_options(58, 8, neighbour(136, gated6))),
+       true},
+      {"advertisement behind long options",
+       ipv6(link_local, all_nodes, 0, behind_options(58, 64, neighbour(136, gated6))), true},
       {"another behind options", ipv6(link_local, all_nodes, 0, behind_options(58, 16, neighbour(136, other6))), false},
       {"UDP that looks like an advertisement", ipv6(link_local, all_nodes, 17, neighbour(136, gated6)), false},
       {"an echo request with the address inside", ipv6(link_local, all_nodes, 58, neighbour(128, gated6)), false},
@@ -150,7 +153,8 @@ class Trial {
       return nullptr;
     }
     auto trial = std::unique_ptr<Trial>(new Trial(std::move(*program)));
-    const bool entered = trial->program.insert(key_of(gated4), {4, 1}).ok() && trial->program.insert(key_of(gated6), {6, 1}).ok();
+    const bool entered =
+        trial->program.insert(key_of(gated4), {4, 1}).ok() && trial->program.insert(key_of(gated6), {6, 1}).ok();
     trial->program.entry(4).tenancy = trial->program.entry(6).tenancy = 1;
     return entered ? std::move(trial) : nullptr;
   }

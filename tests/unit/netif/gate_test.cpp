@@ -68,10 +68,14 @@ bool answers_arp(const IpAddress& address) {
   const IpAddress asker = address_from("10.99.0.2");
   std::copy_n(asker.bytes.begin(), 4, question.bytes.begin() + 28);
   if (!client.send(question.span())) return false;
-  return client.receive(50, 1, [&](const std::vector<std::uint8_t>& frame) {
-    const auto message = decode_arp({frame.data() + 14, frame.size() - 14});
-    return frame[12] == 0x08 && frame[13] == 0x06 && message && message->is_reply && same_host(message->sender, address);
-  }).size() == 1;
+  return client
+             .receive(50, 1,
+                      [&](const std::vector<std::uint8_t>& frame) {
+                        const auto message = decode_arp({frame.data() + 14, frame.size() - 14});
+                        return frame[12] == 0x08 && frame[13] == 0x06 && message && message->is_reply &&
+                               same_host(message->sender, address);
+                      })
+             .size() == 1;
 }
 
 // The heart of it. Nothing that was asked at or after the end of the last lease is ever answered, while

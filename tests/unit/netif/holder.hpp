@@ -59,7 +59,8 @@ class Holder {
 
   // In the node's namespace; serves these addresses on vgnif0 by the whole order of acquire().
   explicit Holder(const std::vector<IpAddress>& addresses)
-      : word_(new (::mmap(nullptr, sizeof(HolderWord), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) HolderWord),
+      : word_(new (::mmap(nullptr, sizeof(HolderWord), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
+                  HolderWord),
         child_([this, &addresses] { serve(addresses); }) {}
   ~Holder() {
     child_.end();
@@ -149,7 +150,8 @@ class EchoServer {
         sockaddr_storage from{};
         socklen_t size = sizeof from;
         const ssize_t got = ::recvfrom(one.fd, bytes, sizeof bytes, 0, reinterpret_cast<sockaddr*>(&from), &size);
-        if (got > 0) ::sendto(one.fd, bytes, static_cast<std::size_t>(got), 0, reinterpret_cast<sockaddr*>(&from), size);
+        if (got > 0)
+          ::sendto(one.fd, bytes, static_cast<std::size_t>(got), 0, reinterpret_cast<sockaddr*>(&from), size);
       }
     }
   }

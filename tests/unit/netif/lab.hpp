@@ -88,10 +88,10 @@ class Lab {
     if (::setns(space.get(), CLONE_NEWNET) != 0) std::abort();
   }
   bool cable(int here, int there, const char* mac_here, const char* mac_there) const {
-    const bool made = run(
-        "ip link add vgnif%d address 02:00:00:00:00:%s type veth peer name vgnif%d address 02:00:00:00:00:%s && "
-        "ip link set vgnif%d netns /proc/%d/fd/%d && ip link set vgnif%d addrgenmode none up",
-        here, mac_here, there, mac_there, there, ::getpid(), client_.get(), here);
+    const bool made =
+        run("ip link add vgnif%d address 02:00:00:00:00:%s type veth peer name vgnif%d address 02:00:00:00:00:%s && "
+            "ip link set vgnif%d netns /proc/%d/fd/%d && ip link set vgnif%d addrgenmode none up",
+            here, mac_here, there, mac_there, there, ::getpid(), client_.get(), here);
     if (!made) return false;
     enter_client();
     const bool up = run("ip link set vgnif%d addrgenmode none up", there);
@@ -110,7 +110,8 @@ inline int index_of(const char* name) { return static_cast<int>(::if_nametoindex
 class RawSocket {
  public:
   explicit RawSocket(const char* interface, int protocol = ETH_P_ALL)
-      : socket_(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(static_cast<std::uint16_t>(protocol)))) {
+      : socket_(
+            ::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(static_cast<std::uint16_t>(protocol)))) {
     sockaddr_ll local{};
     local.sll_family = AF_PACKET;
     local.sll_protocol = htons(static_cast<std::uint16_t>(protocol));
@@ -129,7 +130,8 @@ class RawSocket {
       std::vector<std::uint8_t> frame(2048);
       sockaddr_ll from{};
       socklen_t size = sizeof from;
-      const ssize_t got = ::recvfrom(socket_.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+      const ssize_t got =
+          ::recvfrom(socket_.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
       if (got < 0) {
         const Duration left = end - boot_now();
         if (left.ns <= 0) break;
@@ -190,12 +192,12 @@ class UdpClient {
 };
 
 // Put at the head of every test that needs the lab.
-#define VIGIL_NEEDS_LAB(lab)                                                                             \
-  if (!vigil::netif::lab::Lab::is_allowed()) {                                                           \
+#define VIGIL_NEEDS_LAB(lab)                                                                           \
+  if (!vigil::netif::lab::Lab::is_allowed()) {                                                         \
     print_message("skipped: network namespaces cannot be made here (needs root and CONFIG_NET_NS)\n"); \
-    skip();                                                                                              \
-  }                                                                                                      \
-  const auto lab = vigil::netif::lab::Lab::create();                                                     \
+    skip();                                                                                            \
+  }                                                                                                    \
+  const auto lab = vigil::netif::lab::Lab::create();                                                   \
   if (!lab) fail_msg("the lab could not be built")
 
 }  // namespace vigil::netif::lab

@@ -15,7 +15,9 @@ struct Recorder : MonitorListener {
   std::vector<InterfaceAddress> added, removed;
 
   void on_interface_appeared(const InterfaceState& now) override { appeared.push_back(now); }
-  void on_interface_changed(const InterfaceState& before, const InterfaceState& now) override { changed.push_back({before, now}); }
+  void on_interface_changed(const InterfaceState& before, const InterfaceState& now) override {
+    changed.push_back({before, now});
+  }
   void on_interface_gone(const InterfaceState& last) override { gone.push_back(last); }
   void on_address_added(const InterfaceAddress& address) override { added.push_back(address); }
   void on_address_removed(const InterfaceAddress& address) override { removed.push_back(address); }

@@ -66,7 +66,9 @@ void our_own_address_is_no_conflict(void**) {
   assert_true(lab::run("ip addr add 10.99.0.100/24 dev vgnif0 && ip -6 addr add fd99::100/64 dev vgnif0 nodad"));
   const int ifindex = lab::index_of("vgnif0");
   for (const char* text : {"10.99.0.100/24", "fd99::100/64"})
-    assert_true(prober->start(address_from(text), ifindex, lab::node_mac, ProbePurpose::after_takeover, quick, boot_now()).ok());
+    assert_true(
+        prober->start(address_from(text), ifindex, lab::node_mac, ProbePurpose::after_takeover, quick, boot_now())
+            .ok());
   const ProbeResults results = finish(*prober);
   assert_int_equal(results.size(), 2);
   for (const ProbeResult& result : results) assert_true(result.outcome == ProbeOutcome::free);
@@ -92,14 +94,20 @@ void what_others_say_is_judged(void**) {
   const Said table[] = {
       {"an announcement", arp(other), "10.99.0.100", ProbePurpose::after_takeover, ProbeOutcome::conflict},
       {"our standby adapter's", arp(standby), "10.99.0.100", ProbePurpose::after_takeover, ProbeOutcome::free},
-      {"a probe before use", encode_arp_probe(v4, other), "10.99.0.100", ProbePurpose::before_use, ProbeOutcome::conflict},
-      {"a probe after takeover", encode_arp_probe(v4, other), "10.99.0.100", ProbePurpose::after_takeover, ProbeOutcome::free},
+      {"a probe before use", encode_arp_probe(v4, other), "10.99.0.100", ProbePurpose::before_use,
+       ProbeOutcome::conflict},
+      {"a probe after takeover", encode_arp_probe(v4, other), "10.99.0.100", ProbePurpose::after_takeover,
+       ProbeOutcome::free},
       {"about another address", arp(other), "10.99.0.101", ProbePurpose::before_use, ProbeOutcome::free},
-      {"an advertisement", encode_unsolicited_na(v6, other, false), "fd99::100", ProbePurpose::after_takeover, ProbeOutcome::conflict},
-      {"our standby's advertisement", encode_unsolicited_na(v6, standby, false), "fd99::100", ProbePurpose::after_takeover, ProbeOutcome::free},
+      {"an advertisement", encode_unsolicited_na(v6, other, false), "fd99::100", ProbePurpose::after_takeover,
+       ProbeOutcome::conflict},
+      {"our standby's advertisement", encode_unsolicited_na(v6, standby, false), "fd99::100",
+       ProbePurpose::after_takeover, ProbeOutcome::free},
       {"a forged advertisement", routed, "fd99::100", ProbePurpose::before_use, ProbeOutcome::free},
-      {"another's DAD before use", encode_dad_ns(v6, other), "fd99::100", ProbePurpose::before_use, ProbeOutcome::conflict},
-      {"another's DAD after takeover", encode_dad_ns(v6, other), "fd99::100", ProbePurpose::after_takeover, ProbeOutcome::free},
+      {"another's DAD before use", encode_dad_ns(v6, other), "fd99::100", ProbePurpose::before_use,
+       ProbeOutcome::conflict},
+      {"another's DAD after takeover", encode_dad_ns(v6, other), "fd99::100", ProbePurpose::after_takeover,
+       ProbeOutcome::free},
   };
   Result<Prober> prober = Prober::open();
   assert_true(prober.ok());
@@ -131,7 +139,9 @@ void old_announcements_do_not_count(void**) {
   const IpAddress address = address_from("10.99.0.100");
   assert_true(client.send(encode_gratuitous_arp(address, lab::client_mac, ArpForm::request).span()));
   lab::pause_ms(20);
-  assert_true(prober->start(address, lab::index_of("vgnif0"), lab::node_mac, ProbePurpose::after_takeover, quick, boot_now()).ok());
+  assert_true(
+      prober->start(address, lab::index_of("vgnif0"), lab::node_mac, ProbePurpose::after_takeover, quick, boot_now())
+          .ok());
   const ProbeResults results = finish(*prober);
   assert_int_equal(results.size(), 1);
   assert_true(results[0].outcome == ProbeOutcome::free);

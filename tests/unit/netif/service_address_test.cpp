@@ -12,13 +12,13 @@ std::atomic<std::size_t> allocations{0};
 }
 
 // Counted, to prove that the way of a takeover allocates nothing.
-void* operator new(std::size_t size) {
+[[gnu::noinline]] void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 using namespace vigil;
 using namespace vigil::netif;
@@ -35,7 +35,8 @@ AcquireRequest request_for(AddressSlot slot, const IpAddress& address) {
 bool is_present(ServiceAddresses& service, const IpAddress& address) {
   const auto all = service.addresses().list();
   if (!all) return false;
-  return std::any_of(all->begin(), all->end(), [&](const PresentAddress& one) { return same_host(one.address, address); });
+  return std::any_of(all->begin(), all->end(),
+                     [&](const PresentAddress& one) { return same_host(one.address, address); });
 }
 
 void an_address_is_served_and_released(void**) {
@@ -83,8 +84,8 @@ void what_cannot_be_added_leaves_nothing(void**) {
   const auto refused = service.acquire(nowhere);
   assert_false(refused.ok());
   assert_false(service.holds(0));
-  const Result<bool> dropped =
-      service.gate().would_drop(encode_gratuitous_arp(service4, lab::node_mac, ArpForm::request).span(), Direction::egress);
+  const Result<bool> dropped = service.gate().would_drop(
+      encode_gratuitous_arp(service4, lab::node_mac, ArpForm::request).span(), Direction::egress);
   assert_true(dropped.ok() && !*dropped);
   assert_true(service.acquire(request_for(0, service4)).ok());
 }
@@ -174,9 +175,12 @@ void a_takeover_allocates_nothing_and_is_quick(void**) {
 
 int main() {
   const CMUnitTest tests[] = {
-      cmocka_unit_test(an_address_is_served_and_released),   cmocka_unit_test(what_cannot_be_added_leaves_nothing),
-      cmocka_unit_test(without_a_gate_no_address_is_added),  cmocka_unit_test(an_address_moves_to_the_other_adapter),
-      cmocka_unit_test(release_after_the_interface_is_gone), cmocka_unit_test(a_takeover_allocates_nothing_and_is_quick),
+      cmocka_unit_test(an_address_is_served_and_released),
+      cmocka_unit_test(what_cannot_be_added_leaves_nothing),
+      cmocka_unit_test(without_a_gate_no_address_is_added),
+      cmocka_unit_test(an_address_moves_to_the_other_adapter),
+      cmocka_unit_test(release_after_the_interface_is_gone),
+      cmocka_unit_test(a_takeover_allocates_nothing_and_is_quick),
   };
   return cmocka_run_group_tests_name("netif/service_address", tests, nullptr, nullptr);
 }
