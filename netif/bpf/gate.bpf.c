@@ -9,11 +9,14 @@
 //
 // It must never pass a packet of a gated address at or after lease_until_ns, and never touch a packet
 // of any other address.
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
+// The helpers' header needs the kernel's types before it.
+// clang-format off
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+// clang-format on
 
 #include "netif/bpf/gate_map.h"
 
