@@ -14,7 +14,7 @@ using control::reply::Node;
 // "web: gamma waits for the proof that beta no longer serves it (beta removes addresses)"
 std::string doing(const ClusterPicture& picture, const Group& group) {
   std::string text = group.name.str() + ": " + blocked_text(picture, group);
-  if (!group.step_text.empty() && group.step_text != "idle")
+  if (!group.step_text.empty() && group.step_text.view() != "idle")
     text += " (" + picture.name_of(picture.cluster.self) + " " + group.step_text.str() + ")";
   return text;
 }
