@@ -9,6 +9,7 @@
 //
 // It must never pass a packet of a gated address at or after lease_until_ns, and never touch a packet
 // of any other address.
+
 // The helpers' header needs the kernel's types before it.
 // clang-format off
 #include <linux/bpf.h>
