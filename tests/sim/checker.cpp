@@ -270,7 +270,7 @@ void Checker::check_expelled(SimTime now, const Record& record) {
 Checker::Candidacy& Checker::candidacy(Epoch epoch) {
   for (std::size_t i = candidacies_.size(); i > 0; --i)
     if (candidacies_[i - 1].epoch == epoch) return candidacies_[i - 1];
-  candidacies_.push_back({epoch, {}, false, false, {}, {}});
+  candidacies_.push_back({epoch, {}, false, {}, {}});
   return candidacies_.back();
 }
 
@@ -306,9 +306,6 @@ void Checker::vote_out(NodeId node, const Candidacy& candidacy) {
 void Checker::on_prepare(SimTime now, NodeId node, const Prepare& prepare) {
   waited(now, node, "stood as a candidate");
   Candidacy& own = candidacy(prepare.epoch);
-  // The first one is the candidate's own vote; later copies only repeat it.
-  if (!own.stood) vote(now, node, prepare.epoch, "stood as a candidate in");
-  own.stood = true;
   for (const NodeId out : prepare.expel) {
     // An old life left out in favour of the new one is no accusation.
     const Incarnation daemon = machines_[out].daemon;
@@ -317,7 +314,13 @@ void Checker::on_prepare(SimTime now, NodeId node, const Prepare& prepare) {
     own.out_as[out] = daemon;
   }
   accuse(now, own.out, prepare.members);
-  vote_out(node, own);
+  // A candidate need not have voted for itself.
+  if (lives_[node].promised == prepare.epoch) vote_out(node, own);
+}
+
+void Checker::promised(SimTime now, NodeId node, Epoch epoch) {
+  vote(now, node, epoch, "promised");
+  vote_out(node, candidacy(epoch));
 }
 
 void Checker::on_promise(SimTime now, NodeId node, const Promise& promise) {

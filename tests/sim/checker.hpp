@@ -39,7 +39,8 @@ class Checker {
   void started(SimTime now, NodeId node, Stamp committed, Stamp accepted);
   void stopped(NodeId node);
 
-  // What a core holds after a step, whenever its stamp has changed.
+  // What a core holds after a step, whenever it has changed.
+  void promised(SimTime now, NodeId node, Epoch epoch);
   void accepted(SimTime now, NodeId node, const Record& record);
   void committed(SimTime now, NodeId node, const Record& record);
 
@@ -77,7 +78,6 @@ class Checker {
   struct Candidacy {
     Epoch epoch;
     Stamp base;           // newest record known to the candidate before it proposed
-    bool stood = false;   // a Prepare has left
     bool proposed = false;
     NodeSet out;          // running nodes that its Prepare leaves out of a view that held them …
     std::array<Incarnation, max_sim_nodes> out_as{};  // … in these lives

@@ -82,6 +82,7 @@ struct Host {
   std::uint64_t barrier = 0;       // token of the write that the outbox waits for; 0: none
   Stamp committed;                 // as last told to the checker
   Stamp accepted;
+  Epoch promised;
 
   // The disk
   StoredState stored;

@@ -41,6 +41,7 @@ void World::start_daemon(Host& host) {
   host.core = std::make_unique<NodeCore>(scenario_.config, options, machine.clock.at(now_));
   host.committed = host.core->committed().stamp;
   host.accepted = host.core->accepted().stamp;
+  host.promised = host.core->promised();
   checker_.started(now_, host.id, host.committed, host.accepted);
   soundness_.node[host.id] = now_;
   const std::size_t adapters = scenario_.config.nodes[host.id].adapters.size();

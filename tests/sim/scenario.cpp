@@ -20,11 +20,11 @@ namespace {
 
 
 void make_networks(Random& random, std::size_t nodes, ClusterConfig& config) {
-  const std::size_t segments = random.chance(65) ? 2 : 1;
+  const std::size_t segments = random.chance(55) ? 2 : 1;
   for (std::size_t i = 0; i < segments; ++i) {
     NetworkConfig network;
     network.name = i == 0 ? "public" : "private";
-    network.heartbeat_udp = random.chance(20);
+    network.heartbeat_udp = random.chance(12);
     network.udp_port = network.heartbeat_udp ? 7410 : 0;
     config.networks.push(network);
   }
@@ -80,7 +80,7 @@ void add_serial_lines(NodeConfig& node, std::size_t nodes, const ClusterConfig& 
 }
 
 void make_nodes(Random& random, std::size_t nodes, ClusterConfig& config) {
-  const bool standby = random.chance(30);
+  const bool standby = random.chance(20);
   for (std::size_t id = 0; id < nodes; ++id) {
     NodeConfig node;
     node.id = static_cast<NodeId>(id);
@@ -162,8 +162,8 @@ void make_world(Random& random, Scenario& scenario) {
   const std::int64_t bound_ppm = drift_percent * 10'000 - 50;
   scenario.drift_ppm = random.chance(35) ? bound_ppm : random.chance(50) ? 0 : random.between(0, bound_ppm);
   scenario.stored_lease_known = !random.chance(4);
-  scenario.chaos_ns = interval * random.between(30, 160);
-  scenario.gap_ns = interval * random.between(3, 30);
+  scenario.chaos_ns = interval * random.between(20, 110);
+  scenario.gap_ns = interval * random.between(2, 22);
   scenario.disk_ns = interval * random.between(1, 25) / 100;
   scenario.script_ns = interval * random.between(5, 200) / 100;
   scenario.address_ns = interval * random.between(1, 20) / 1000;
@@ -173,11 +173,11 @@ void make_world(Random& random, Scenario& scenario) {
 
 SimTime Scenario::convergence_bound_ns() const {
   // A restarted voter's wait, candidacies that collide, an admission, a fallback, and each group's
-  // script timing out once on every node; doubled, since only a cluster that hangs is to be caught.
+  // script timing out on every node: generous, since only a cluster that hangs is to be caught.
   const Timing& timing = config.timing;
   const Duration wait = outlast(stored_lease_known ? timing.lease : longest_lease);
-  const Duration scripts = timing.interval * static_cast<std::int64_t>(60 * nodes);
-  return (wait + timing.detection * 20 + outlast(timing.lease) * 4 + timing.lateness_cap() + scripts).ns * 2;
+  const Duration scripts = timing.interval * static_cast<std::int64_t>(50 * nodes);
+  return (wait + timing.detection * 20 + outlast(timing.lease) * 4 + timing.lateness_cap() + scripts).ns;
 }
 
 void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scenario) {

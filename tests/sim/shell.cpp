@@ -12,7 +12,9 @@ void World::step(Host& host, const Event& event) {
   host.core->step(machines_[host.id].clock.at(now_), event, effects_);
   observe(host);
   carry_out(host);
-  if (host.core) arm(host);
+  if (!host.core) return;
+  observe_promise(host);
+  arm(host);
 }
 
 // Tells the checker what the core now holds, where that has changed.
@@ -30,6 +32,13 @@ void World::observe(Host& host) {
       trace_.line(now_, host.id, "holds committed %s", describe(committed, scenario_.config.groups.size()).c_str());
     checker_.committed(now_, host.id, committed);
   }
+}
+
+// A vote binds from the moment when everything said before it is out.
+void World::observe_promise(Host& host) {
+  if (!host.core || host.outbox_next < host.outbox.size() || host.core->promised() == host.promised) return;
+  host.promised = host.core->promised();
+  checker_.promised(now_, host.id, host.promised);
 }
 
 // One timer entry is enough while it is not later than the core's deadline; it looks again when it fires.
@@ -76,6 +85,7 @@ void World::drain(Host& host) {
   if (host.outbox_next < host.outbox.size()) return;
   host.outbox.clear();
   host.outbox_next = 0;
+  observe_promise(host);
 }
 
 void World::carry_out_one(Host& host, const Effect& effect) {
@@ -106,6 +116,7 @@ void World::carry_out_one(Host& host, const Effect& effect) {
   if (std::holds_alternative<effect::Left>(effect)) {
     trace_.line(now_, host.id, "has left");
     host.left = true;
+    settle_writes(host, true);
     return end_daemon(host);
   }
   const auto& journal = std::get<effect::Journal>(effect).entry;

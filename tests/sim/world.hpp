@@ -51,6 +51,7 @@ class World {
   // shell.cpp: a daemon's loop around its core
   void step(Host& host, const Event& event);
   void observe(Host& host);
+  void observe_promise(Host& host);
   void arm(Host& host);
   void timer(Host& host);
   void carry_out(Host& host);
