@@ -36,7 +36,8 @@ constexpr std::uint8_t flags_known = flag_wanted | flag_history;
 
 // ---- Views -----------------------------------------------------------------------------------------
 
-// `like`: a view whose incarnations the reader already has; only those that differ are spelt out.
+// `like`: a view whose incarnations the reader already has; only those that differ are spelt out, also
+// of nodes that were members once (View::incarnations).
 void put_view(ByteWriter& writer, const View& view, const View& like) {
   const bool present = !(view == View{});
   writer.put_u8(present ? 1 : 0);
@@ -45,8 +46,8 @@ void put_view(ByteWriter& writer, const View& view, const View& like) {
   writer.put_u8(view.coordinator);
   put(writer, view.members);
   NodeSet spelt;
-  for (const NodeId node : view.members)
-    if (!like.members.has(node) || !(view.incarnations[node] == like.incarnations[node])) spelt.add(node);
+  for (std::size_t node = 0; node < limits::max_nodes; ++node)
+    if (!(view.incarnations[node] == like.incarnations[node])) spelt.add(static_cast<NodeId>(node));
   put(writer, spelt);
   put_incarnations(writer, spelt, view.incarnations);
   writer.put_u8(static_cast<std::uint8_t>(view.rule.kind));
@@ -68,8 +69,7 @@ void get_view(ByteReader& reader, View& view, const View& like) {
   get(reader, view.members);
   NodeSet spelt;
   get(reader, spelt);
-  if (!view.members.includes(spelt) || !like.members.includes(view.members - spelt)) return reader.fail();
-  for (const NodeId node : view.members - spelt) view.incarnations[node] = like.incarnations[node];
+  view.incarnations = like.incarnations;
   get_incarnations(reader, spelt, view.incarnations);
   reader.get_u8_below(static_cast<std::size_t>(QuorumKind::majority) + 1);
   view.rule.kind = QuorumKind::majority;

@@ -32,7 +32,8 @@ class RandomMessages {
   View view() {
     View view;
     view.epoch = epoch();
-    view.members = set() | NodeSet::of(node());
+    view.members = set();
+    view.members.add(node());
     view.coordinator = view.members.lowest();
     for (const NodeId member : view.members) view.incarnations[member] = incarnation();
     view.rule.voters = all();
@@ -130,7 +131,7 @@ class RandomMessages {
     entry.wall_ns = clock_ns();
     entry.boot_ns = clock_ns();
     entry.kind = static_cast<JournalKind>(random_.below(8));
-    entry.event = static_cast<EventName>(random_.below(static_cast<std::uint64_t>(EventName::count_)));
+    entry.event = static_cast<EventName>(random_.below(30));
     entry.stamp = stamp();
     entry.group = random_.chance(30) ? no_index : static_cast<GroupIndex>(random_.below(limits::max_groups));
     entry.generation = u32();
