@@ -48,7 +48,7 @@ SIM_OBJS  := $(SIM_CORE_SRCS:%.cpp=$(BUILD)/sim/%.o) $(SIM_SRCS:%.cpp=$(BUILD)/s
 FUZZ_SRCS := $(shell find tests/fuzz -name '*_fuzz.cpp' 2>/dev/null | sort)
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.cpp=$(BUILD)/fuzz/%)
 FUZZ_LIB_SRCS := $(filter runtime/base/% runtime/core/% runtime/wire/% runtime/config/%,$(LIB_SRCS)) \
-                 $(filter %serial_framing.cpp,$(LIB_SRCS))
+                 $(filter %serial_framing.cpp %control_protocol.cpp,$(LIB_SRCS))
 FUZZ_LIB_OBJS := $(FUZZ_LIB_SRCS:%.cpp=$(BUILD)/fuzz/%.o)
 
 .DEFAULT_GOAL := all
@@ -82,7 +82,7 @@ endef
 $(foreach m,$(MAIN_SRCS),$(eval $(call program_rule,$(m))))
 
 # The lease gate: compiled for the kernel's BPF machine, carried inside the daemon.
-$(BUILD)/netif/gate.bpf.o: netif/bpf/gate.bpf.c
+$(BUILD)/netif/gate.bpf.o: netif/bpf/gate.bpf.c netif/bpf/gate_map.h
 	@mkdir -p $(@D)
 	@echo "  BPF  $<"
 	@$(CLANG) -O2 -g -Wall -Werror -target bpf -I. -isystem /usr/include/$(shell $(CXX) -dumpmachine) -c $< -o $@

@@ -268,6 +268,13 @@ void AddressKeeper::on_ready(std::uint32_t tag, std::uint32_t) {
   }
 }
 
+void AddressKeeper::verify() {
+  bool any = false;
+  for (const Held& held : held_) any = any || held.used;
+  if (!any) return;
+  if (const Status verified = services_->gate().verify(); !verified) lose_everything(verified.error());
+}
+
 void AddressKeeper::step(Instant now) {
   services_->announcer().step(now);
   netif::ProbeResults results;

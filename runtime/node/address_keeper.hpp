@@ -40,6 +40,8 @@ class AddressKeeper : private RingHandler, private netif::MonitorListener {
   // A clean end of the daemon.
   void detach();
 
+  // Once a second or so: some ways to get before the gate are not announced by the kernel.
+  void verify();
   void step(Instant now);
   Instant next_deadline() const;
 

@@ -232,6 +232,7 @@ void Daemon::on_timer(Instant now) {
   if (now < next_housekeeping_) return;
   next_housekeeping_ = now + housekeeping;
   transport_.retry();
+  addresses_->verify();
 }
 
 void Daemon::on_wake(const WakeUp& wake) {

@@ -30,6 +30,7 @@ struct Arguments {
   std::string boot_id;
   std::string agent;
   bool no_realtime = false;
+  bool foreground = false;  // always so; accepted for clarity
 };
 
 int fail(const std::string& message) {
@@ -114,6 +115,7 @@ int main(int argc, char** argv) {
   app.add_option("--boot-id", arguments.boot_id, "stands for the kernel's boot id where several nodes share a kernel");
   app.add_option("--agent", arguments.agent, "vigil-agent's path (default: beside vigild)");
   app.add_flag("--no-realtime", arguments.no_realtime, "stay in the normal scheduling class");
+  app.add_flag("--foreground", arguments.foreground, "stay in the foreground (always so; accepted for clarity)");
   app.set_version_flag("--version", std::string(vigil::control::release));
   try {
     app.parse(argc, argv);

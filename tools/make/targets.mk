@@ -2,20 +2,66 @@
 
 PACKAGES := g++ make pkg-config clang libclang-rt-14-dev llvm liburing-dev libnl-3-dev libnl-route-3-dev libbpf-dev libelf-dev \
             zlib1g-dev libsodium-dev libtomlplusplus-dev nlohmann-json3-dev libcli11-dev libcmocka-dev systemtap-sdt-dev \
-            iproute2 iputils-ping iputils-arping nftables socat python3 stress-ng procps util-linux
+            linux-libc-dev iproute2 iputils-ping iputils-arping nftables socat python3 stress-ng procps util-linux
 PACKAGES_BENCH := keepalived
-PACKAGES_DEV   := clang-format clang-tidy bear linux-perf
+PACKAGES_DEV   := clang-format clang-tidy linux-perf bpftrace
 
-.PHONY: deps deps-present deps-bench deps-dev help check-layers format tidy clean
+SECONDS_FUZZ ?= 60
+SEEDS_CHECK  ?= 2000
+SEEDS_LONG   ?= 100000
+
+.PHONY: deps deps-present deps-bench deps-dev help check-layers format tidy clean install uninstall
 deps: ## install the Debian packages that building and testing need
 	@tools/make/deps $(PACKAGES)
-deps-bench: deps
-	@tools/make/deps $(PACKAGES_BENCH)
-deps-dev: deps
-	@tools/make/deps $(PACKAGES_DEV)
+deps-bench:
+	@tools/make/deps $(PACKAGES) $(PACKAGES_BENCH)
+deps-dev:
+	@tools/make/deps $(PACKAGES) $(PACKAGES_DEV)
 # Cheap: asks dpkg, installs only what is missing.
 deps-present:
 	@tools/make/deps $(PACKAGES)
+
+# ---- use it ----------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: deps-present ## a cluster on this machine that fails over before your eyes (root)
+	@$(MAKE) --no-print-directory programs
+	@tools/demo/demo.py --bin $(BUILD)/bin --report build/demo/report.json
+
+# ---- test it ---------------------------------------------------------------------------------------
+
+.PHONY: check check-build check-unit check-sim check-fuzz check-system check-long check-texts
+check: deps-present ## every test, under fifteen minutes (root)
+	@tools/make/check $(BUILD) layers unit sim fuzz system
+check-unit: deps-present ## unit tests alone
+	@tools/make/check $(BUILD) unit
+check-sim: deps-present ## the simulator: seeds, its own test, and the seeded bugs
+	@tools/make/check $(BUILD) sim
+check-fuzz: deps-present ## each fuzzer for some seconds over its corpus
+	@tools/make/check $(BUILD) fuzz
+check-system: deps-present ## real daemons in network namespaces (root)
+	@tools/make/check $(BUILD) system
+check-long: deps-present ## more seeds, longer fuzzing, everything of check (root)
+	@SEEDS=$(SEEDS_LONG) FUZZ_SECONDS=120 tools/make/check $(BUILD) layers unit sim fuzz system
+
+.PHONY: sim fuzz
+sim: deps-present ## SEEDS=100000: simulated clusters, invariants checked
+	@$(MAKE) --no-print-directory sim-program
+	@$(BUILD)/bin/vigil-sim --seeds $(SEEDS)
+fuzz: deps-present ## SECONDS_FUZZ=60 for each fuzzer, growing the corpus in build/corpus
+	@FUZZ_SECONDS=$(SECONDS_FUZZ) tools/make/check $(BUILD) fuzz
+
+# ---- measure it ------------------------------------------------------------------------------------
+
+.PHONY: bench-failover bench-heartbeat
+bench-failover: deps-bench ## client-observed outages: QUICK=1, PEERS=1 for keepalived beside it (root)
+	@$(MAKE) --no-print-directory programs
+	@tools/bench/failover.py --bin $(BUILD)/bin
+bench-heartbeat: deps-present ## wake-up lateness and frame latency against a bare loop (root)
+	@$(MAKE) --no-print-directory programs
+	@tools/bench/heartbeat.sh $(BUILD)/bin
+
+# ---- keep it ---------------------------------------------------------------------------------------
 
 check-layers: ## hold the includes against the map in runtime/DESIGN.md
 	@tools/make/check-layers
@@ -29,8 +75,21 @@ format: deps-dev ## format every source with clang-format
 tidy: deps-dev compile_commands.json ## clang-tidy over every source
 	@clang-tidy -p . --quiet $(LIB_SRCS) $(MAIN_SRCS)
 
+install: all ## DESTDIR= PREFIX=: programs, manual pages, completion, systemd unit
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)/etc/vigil
+	install -m 0755 $(BUILD)/bin/vigild $(BUILD)/bin/vigil-agent $(BUILD)/bin/vigil $(DESTDIR)$(PREFIX)/sbin
+	install -m 0644 tools/ctl/vigil.8 tools/ctl/vigild.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	$(BUILD)/bin/vigil completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vigil
+	sed 's|@PREFIX@|$(PREFIX)|g' runtime/node/vigild.service.in > $(DESTDIR)$(PREFIX)/lib/systemd/system/vigild.service
+
+uninstall: ## take away what install put there
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/,vigild vigil-agent vigil) \
+	  $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,vigil.8 vigild.8) \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vigil $(DESTDIR)$(PREFIX)/lib/systemd/system/vigild.service
+
 clean: ## remove what was built
 	@rm -rf build compile_commands.json
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{sub(/:.*/, "", $$1); printf "  %-18s %s\n", $$1, $$2}'
