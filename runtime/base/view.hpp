@@ -28,7 +28,8 @@ struct View {
   Epoch epoch;
   NodeId coordinator = no_node;
   NodeSet members;
-  std::array<Incarnation, limits::max_nodes> incarnations{};  // of members; others unknown
+  // Of members; of others, the incarnation in which they were last a member: it never comes back.
+  std::array<Incarnation, limits::max_nodes> incarnations{};
   QuorumRule rule;
 
   bool exists() const { return !members.empty(); }

@@ -40,7 +40,9 @@ bool Membership::change_needed(const MembershipContext& context, const DesiredVi
   if (!desired.kept.has(self_)) return false;
   const bool unfinished = !unfinished_since_.is_never() &&
                           context.now - unfinished_since_ > config_.timing.candidacy_step() * 4;
-  return desired.changes(base.view) || lost_lead_ || unfinished;
+  // A promise that came to nothing binds its giver all the same: a new epoch must lift it.
+  const bool bound = !bound_since_.is_never() && context.now - bound_since_ > config_.timing.candidacy_step() * 4;
+  return desired.changes(base.view) || lost_lead_ || unfinished || bound;
 }
 
 // How long after the need arose this node steps forward.
@@ -150,7 +152,9 @@ bool Membership::authorised(const Preparing& preparing, bool& strict) const {
     const NodeSet survivors = same_incarnations(base.view, preparing.promised, known);
     const bool doubt = joint_in_doubt(base);
     bool hit = base.view.is_hit_by(survivors);
-    if (doubt) hit = hit && base.previous.is_hit_by(same_incarnations(base.previous, preparing.promised, known));
+    // What the view before decided is known: the candidate of `base` had collected it. It can decide
+    // nothing more where each quorum of it has a member bound by a promise, or gone with its old life.
+    if (doubt) hit = hit && base.previous.is_hit_by(preparing.promised);
     if (hit || seeded_bug(Bug::commit_without_old_quorum)) {
       strict = !doubt && base.view.is_quorum(survivors);
       return true;
@@ -217,7 +221,8 @@ void Membership::propose_view(const MembershipContext& context, Effects& effects
   record.view.epoch = preparing.epoch;
   record.view.coordinator = self_;
   record.view.members = wanted.members;
-  record.view.incarnations = wanted.incarnations;
+  record.view.incarnations = base.view.incarnations;
+  for (NodeId node : wanted.members) record.view.incarnations[node] = wanted.incarnations[node];
   record.view.rule = majority_rule(config_);
   record.previous = base.view;
   record.expelled = wanted.expelled;

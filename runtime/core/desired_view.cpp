@@ -17,7 +17,9 @@ bool may_join(const DesiredInput& input, NodeId node) {
   const Peer& peer = input.table->peers[node];
   if (!peer.known || !peer.heard || !peer.latest.ready || !peer.latest.clean || peer.latest.leaving) return false;
   if (peer.latest.config_hash != input.config->hash) return false;
-  if (input.base->previous.holds(node, peer.latest.incarnation)) return false;  // expelled: it must start afresh
+  // A view keeps the incarnation in which a node was last a member: once out, only another one comes in.
+  if (input.base->view.incarnations[node] == peer.latest.incarnation) return false;
+  if (input.base->previous.incarnations[node] == peer.latest.incarnation) return false;
   return !peer.heard_since.is_never() && input.table->now - peer.heard_since >= input.config->timing.admission();
 }
 

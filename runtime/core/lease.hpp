@@ -47,7 +47,10 @@ class LeaseVoter {
   // Records, before it is sent, that `node`'s renewal of `length` is acknowledged at `now`. False: not
   // acknowledged, because it was voted out.
   bool acknowledge(Instant now, NodeId node, Duration length);
-  // A promise or acceptance keeps these members: everybody else gets no acknowledgement any more.
+  // A promise: whoever its proposal leaves out is not acknowledged any more, whatever is promised later:
+  // the proposal may yet be committed, counting on what this voter reported of the lease.
+  void leave_out(NodeSet members) { kept_ = kept_ & members; }
+  // A record was accepted, or is known committed: no older proposal can be any more. Its members count.
   void keep_only(NodeSet members) { kept_ = members; }
   // What may still be served by nodes outside `members`, on this clock, drift included.
   void leases_left(Instant now, NodeSet members, LeasesLeft& out) const;

@@ -54,9 +54,13 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
     unfinished_since_ = Instant::never();
   else if (unfinished_since_.is_never())
     unfinished_since_ = context.now;
+  if (voter_.promised() <= voter_.accepted().stamp.epoch)
+    bound_since_ = Instant::never();
+  else if (bound_since_.is_never())
+    bound_since_ = context.now;
   const Duration patience_spent = config_.timing.candidacy_step() * 4;
   if (auto* preparing = std::get_if<Preparing>(&candidacy_)) {
-    if (context.now - preparing->started > patience_spent)
+    if (context.now - preparing->started > patience_spent || preparing->epoch < voter_.promised())
       abandon(context, Duration::from_ns(random_.between(0, config_.timing.candidacy_step().ns)));
     else if (context.now >= preparing->resend)
       send_prepare(context, *preparing, effects);

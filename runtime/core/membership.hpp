@@ -129,7 +129,8 @@ class Membership {
   Instant need_since_ = Instant::never();
   NodeSet need_expelled_;
   Instant not_before_;              // no candidacy of ours before this
-  Instant unfinished_since_ = Instant::never();
+  Instant unfinished_since_ = Instant::never();  // a record was accepted and not heard of as committed
+  Instant bound_since_ = Instant::never();       // an epoch was promised and nothing accepted in it
   Instant next_fetch_;
   Instant all_leases_over_;
   Epoch told_epoch_;                // whose proposal told us leases

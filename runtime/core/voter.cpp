@@ -141,7 +141,7 @@ Voter::Opinion Voter::opinion_of(const PeerTable& table, NodeId from, const Prep
 void Voter::promise(Instant now, NodeId to, const Prepare& prepare, Effects& effects) {
   if (prepare.epoch > promised_) promised_ = prepare.epoch;
   // From here on, nodes that the proposal leaves out are not acknowledged any more.
-  leases_.keep_only(prepare.members);
+  leases_.leave_out(prepare.members);
   Promise answer;
   answer.epoch = prepare.epoch;
   answer.recovering = !accepted_in_this_life_;
