@@ -177,7 +177,9 @@ SimTime Scenario::convergence_bound_ns() const {
   const Timing& timing = config.timing;
   const Duration wait = outlast(stored_lease_known ? timing.lease : longest_lease);
   const Duration scripts = timing.interval * static_cast<std::int64_t>(50 * nodes);
-  return (wait + timing.detection * 20 + outlast(timing.lease) * 4 + timing.lateness_cap() + scripts).ns;
+  // Retries that are spaced in seconds, whatever the profile: a conflict, a failed stop.
+  const Duration retries = Duration::from_s(12);
+  return (wait + retries + timing.detection * 20 + outlast(timing.lease) * 4 + timing.lateness_cap() + scripts).ns;
 }
 
 void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scenario) {
