@@ -124,6 +124,7 @@ void Detector::forget(NodeId node) {
       path.hearing = false;
       path.outgoing = false;
       path.received = 0;  // its sequence starts anew; the sums of loss stay for people
+      path.flaps = 0;
     }
 }
 
@@ -159,6 +160,8 @@ void Detector::advance_paths(Instant now, NodeId node) {
       PathStats& path = path_of(node, static_cast<LinkIndex>(by), static_cast<LinkIndex>(link));
       if (!path.hearing || now < path.last_heard + link_detection_[by]) continue;
       path.hearing = false;
+      // The silence of a node that is silent everywhere is not its links'.
+      if (now - peers_[node].last_sign > config_.timing.interval * 3) continue;
       if (path.flaps > 0 && now - path.last_flap > flap_memory) path.flaps = 0;
       ++path.flaps;
       path.last_flap = now;

@@ -214,6 +214,7 @@ void NodeCore::Parts::follow_adapters(std::uint8_t changed) {
   if (changed == 0) return;
   membership_due = true;
   const NodeConfig& own = config.nodes[self];
+  std::uint8_t networks_told = 0;  // a network's failure is told once, not for each adapter on it
   for (std::size_t i = 0; i < own.adapters.size(); ++i) {
     if ((changed >> i & 1) == 0 || own.adapters[i].role == AdapterRole::serial) continue;
     const auto adapter = static_cast<AdapterIndex>(i);
@@ -222,6 +223,8 @@ void NodeCore::Parts::follow_adapters(std::uint8_t changed) {
     EventName event = service ? EventName::join_service : EventName::join_standby;
     std::string_view text = "adapter works again";
     if (verdict == AdapterVerdict::network_silent) {
+      if ((networks_told >> own.adapters[i].network & 1) != 0) continue;
+      networks_told = static_cast<std::uint8_t>(networks_told | 1u << own.adapters[i].network);
       event = EventName::network_down;
       text = "nobody gets through on this network, though its nodes are alive";
     } else if (verdict != AdapterVerdict::healthy) {
