@@ -119,7 +119,9 @@ void Membership::install(const MembershipContext& context, const Record& record,
                          Effects& effects) {
   if (record.stamp <= committed_.stamp) return;
   const Record& known = voter_.accepted();
-  const bool was_member = member() || (known.stamp < record.stamp && known.view.holds(self_, incarnation_));
+  // Also when we never heard that we were: the view remembers in which life we were in.
+  const bool was_member = member() || record.view.incarnations[self_] == incarnation_ ||
+                          (known.stamp < record.stamp && known.view.holds(self_, incarnation_));
   const bool new_view = record.stamp.epoch != committed_.stamp.epoch;
   const View before = committed_.view;
   committed_ = record;

@@ -239,7 +239,7 @@ void NodeCore::Parts::follow_adapters(std::uint8_t changed) {
 
 void NodeCore::Parts::maybe_leave(Instant now) {
   const Record& record = membership.committed();
-  const bool asked = stop_wanted || (membership.member() && record.state.leaving.has(self));
+  const bool asked = goodbye || stop_wanted || (membership.member() && record.state.leaving.has(self));
   if (!asked || over) return;
   bool idle = true;
   for (const GroupHolder& holder : holders) idle = idle && holder.idle();
