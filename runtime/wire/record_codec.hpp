@@ -5,8 +5,8 @@
 // a count above capacity, a quorum rule that two disjoint sets could satisfy, a lease of absurd
 // length. What a get() leaves in its target after a failure is not to be used.
 //
-// Left out on purpose: incarnations of nodes that are no members of a view (unknown by definition),
-// groups at and above group_count, the history of a group that has none.
+// Left out on purpose: groups at and above group_count, the history of a group that has none, and in
+// the view being replaced every incarnation that the new view has too.
 #pragma once
 
 #include "runtime/base/message.hpp"

@@ -36,6 +36,8 @@ class RandomMessages {
     view.members.add(node());
     view.coordinator = view.members.lowest();
     for (const NodeId member : view.members) view.incarnations[member] = incarnation();
+    for (const NodeId other : all() - view.members)
+      if (random_.chance(30)) view.incarnations[other] = incarnation();  // was a member once
     view.rule.voters = all();
     view.rule.needed = majority_of(all().count());
     return view;
@@ -66,9 +68,8 @@ class RandomMessages {
     record.view = view();
     if (random_.chance(50)) {
       record.previous = view();
-      for (const NodeId member : record.previous.members)
-        if (random_.chance(80) && record.view.members.has(member))
-          record.previous.incarnations[member] = record.view.incarnations[member];
+      for (const NodeId node : all())
+        if (random_.chance(80)) record.previous.incarnations[node] = record.view.incarnations[node];
     }
     record.expelled = set();
     record.detect_us = u32();
