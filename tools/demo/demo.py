@@ -103,6 +103,9 @@ CASES = [
 def tell(number, case, stage, outcome):
     for line in stage.timeline(outcome):
         say(f"    {line}")
+    if outcome.budget_ms:
+        parts = [f"{part} {ms:.1f}" for part, ms in outcome.budget_ms.items() if part != "total"]
+        say(f"    Budget in ms: {', '.join(parts)}; total {outcome.budget_ms['total']:.1f}.")
     for note in outcome.notes:
         say(f"  {note}")
     way = f"stayed on {outcome.after}" if outcome.after == outcome.before else f"{outcome.before} -> {outcome.after}"

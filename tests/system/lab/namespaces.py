@@ -200,7 +200,7 @@ class Node:
 class Lab:
     """with Lab(bin_dir) as lab: … Everything is gone afterwards, on exceptions and signals too."""
 
-    def __init__(self, bin_dir, names=("alpha", "beta", "gamma"), baud=115200):
+    def __init__(self, bin_dir, names=("alpha", "beta", "gamma"), baud=115200, serial=True):
         self.name = f"vl{os.getpid():x}x{int(time.time()) & 0xfff:x}"
         self.dir = LAB_PARENT / (LAB_PREFIX + self.name)
         self.bin = pathlib.Path(bin_dir).resolve()
@@ -208,6 +208,7 @@ class Lab:
         self.switch = f"{self.name}-switch"
         self.client = f"{self.name}-client"
         self.cgroup = None
+        self.has_serial = serial
         self.serial = {}
         self.nodes = {name: Node(self, index, name) for index, name in enumerate(names)}
         self.helpers = []
@@ -247,7 +248,7 @@ class Lab:
         for node in self:
             node.build()
         self._build_client()
-        names = list(self.nodes)
+        names = list(self.nodes) if self.has_serial else []
         for a in range(len(names)):
             for b in range(a + 1, len(names)):
                 self._build_serial(names[a], names[b])

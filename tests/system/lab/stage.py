@@ -257,15 +257,17 @@ class Stage:
     # ---- the journal ----
 
     def timeline(self, outcome):
-        """The cluster's own account: `vigil why` for a change of owner, else the journal since the fault."""
+        """The cluster's own account since the fault, a line a step: of `vigil why` where the owner changed,
+        else of the journal. Times are milliseconds since the fault was made."""
         node = next((n for n in self.lab if self.vigil.status(n)), None)
         if node is None:
             return ["no node answers"]
+        entries = []
         if outcome.after != outcome.before:
-            return self.vigil.ctl(node, "why", GROUP, "--last", "1", check=False).stdout.splitlines()
-        lines = []
-        for line in self.vigil.ctl(node, "events", "--json", "--last", "60", check=False).stdout.splitlines():
-            entry = json.loads(line)
-            if entry["wall_ns"] >= outcome.since_wall_ns:
-                lines.append(f"{(entry['wall_ns'] - outcome.since_wall_ns) / 1e6:9.1f} ms  {entry['node_name']:<8} {entry['sentence']}")
-        return lines
+            for takeover in self.vigil.takeovers(node):
+                entries += takeover["timeline"]
+        else:
+            done = self.vigil.ctl(node, "events", "--json", "--last", "60", check=False)
+            entries = [json.loads(line) for line in done.stdout.splitlines()]
+        return [f"{(e['wall_ns'] - outcome.since_wall_ns) / 1e6:8.1f} ms  {e['node_name']:<6} {e['sentence']}"
+                for e in sorted(entries, key=lambda e: e["wall_ns"]) if e["wall_ns"] >= outcome.since_wall_ns]
