@@ -117,7 +117,8 @@ SendOutcome SerialLink::send(std::span<const std::byte> frame, NodeId to) {
   if (!usable()) return SendOutcome::unusable;
   if (to != everyone && !reaches(to)) return SendOutcome::not_reachable;
   if (waiting_.full()) {
-    waiting_.erase(0);
+    waiting_.erase(gives_way_);
+    gives_way_ = (gives_way_ + 1) % waiting_.capacity();
     ++counters_.send_dropped;
   }
   Waiting newest;

@@ -4,8 +4,9 @@
 //
 // A line is slow: at 9600 baud a full frame takes 0.22 s, and a tty's own queue would hold seconds of
 // heartbeats that nobody wants any more. So a frame is handed to the tty only when the one before it has
-// left, and of those that wait the two newest are kept: a heartbeat and an acknowledgement, which take
-// turns. What comes in is always read, however much it is.
+// left, and few wait: a heartbeat, an acknowledgement, and the fragments of a message. When they are too
+// many, another place in the queue gives way each time, so that of a message that is repeated every
+// fragment passes sooner or later. What comes in is always read, however much it is.
 #pragma once
 
 #include "drivers/link.hpp"
@@ -59,7 +60,8 @@ class SerialLink final : public Link, private RingHandler {
   std::array<std::byte, serial_encoded_bytes> out_{};  // the frame being written
   std::size_t out_size_ = 0;
   std::size_t out_at_ = 0;
-  BoundedVector<Waiting, 2> waiting_;  // oldest first
+  BoundedVector<Waiting, 8> waiting_;  // oldest first
+  std::size_t gives_way_ = 0;          // the place that gives way next
 };
 
 }  // namespace vigil

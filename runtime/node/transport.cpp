@@ -122,13 +122,20 @@ void Transport::complain(const wire::Verdict& verdict, LinkIndex by) {
   const AdapterConfig& adapter = config_.nodes[self_].adapters[config_.nodes[self_].links[by].adapter];
   const std::string_view sender =
       verdict.sender < config_.nodes.size() ? config_.nodes[verdict.sender].name.view() : std::string_view("unknown node");
-  log_.write(LogLevel::warning, wire::to_string(verdict.drop), " on ", adapter.device.view(), "");
-  log_.write(LogLevel::warning, sender, ": ", wire::explain(verdict.drop));
+  log_.write(LogLevel::warning, wire::to_string(verdict.drop), " (from ", sender, " on ", adapter.device.view(),
+             "): ", wire::explain(verdict.drop));
 }
 
 void Transport::on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, const LinkSource& source) {
   const wire::Verdict verdict = session_.on_frame(received, as_bytes(bytes), by);
-  if (!verdict.reply.empty()) (void)links_[by]->send(as_frame(verdict.reply), verdict.reply_to);
+  if (!verdict.reply.empty()) {
+    // A challenge to our own id, which another node uses: nobody is reached there by name.
+    const NodeId to = verdict.reply_to == self_ ? everyone : verdict.reply_to;
+    (void)links_[by]->send(as_frame(verdict.reply), to);
+  }
+  if (verdict.config_differs)
+    log_.write(LogLevel::warning, config_.nodes[verdict.sender].name.view(),
+               " runs another cluster.toml: make the files the same; 'vigil status' shows who differs");
   if (!verdict.is_delivered()) return complain(verdict, by);
   links_[by]->learn(verdict.delivered.from, source);
   deliver(verdict.delivered, by);
