@@ -202,7 +202,15 @@ void Checker::check_succession(SimTime now, NodeId node, const Known& known, con
               counter(epoch), proposer(epoch), known.record.stamp.version, counter(old.epoch), proposer(old.epoch)));
 }
 
-// Every epoch builds on a record at least as new as all that earlier epochs have committed.
+bool Checker::quorum_survives(const View& view) const {
+  NodeSet alive;
+  for (const NodeId member : view.members)
+    if (lives_[member].alive && view.holds(member, machines_[member].daemon)) alive.add(member);
+  return view.is_quorum(alive);
+}
+
+// Every epoch builds on a record at least as new as all that earlier epochs have committed, unless no
+// quorum of the view that committed it is left in the lives that accepted it.
 void Checker::check_chain(SimTime now, NodeId node, const Known& known) {
   const Stamp stamp = known.record.stamp;
   const auto lost = [&](Stamp older, const Candidacy& newer) {
@@ -214,7 +222,7 @@ void Checker::check_chain(SimTime now, NodeId node, const Known& known) {
   const Candidacy own = candidacy(stamp.epoch);
   for (std::size_t i = 0; i < history_size_; ++i) {
     const Known& other = history_[i];
-    if (!other.committed) continue;
+    if (!other.committed || !quorum_survives(other.record.view)) continue;
     if (other.record.stamp.epoch < stamp.epoch && own.proposed && own.base < other.record.stamp)
       lost(other.record.stamp, own);
     if (other.record.stamp.epoch > stamp.epoch) {
@@ -224,7 +232,7 @@ void Checker::check_chain(SimTime now, NodeId node, const Known& known) {
   }
   for (std::size_t g = 0; newest_ != none && g < config_->groups.size(); ++g) {
     const Record& last = history_[newest_].record;
-    if (last.stamp < stamp && known.record.state.groups[g].generation < last.state.groups[g].generation)
+    if (quorum_survives(last.view) && last.stamp < stamp && known.record.state.groups[g].generation < last.state.groups[g].generation)
       fail(Invariant::durability, now, text("node %d: the generation of group %zu went back", node + 1, g));
   }
 }

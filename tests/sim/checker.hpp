@@ -121,6 +121,7 @@ class Checker {
   void check_chain(SimTime now, NodeId node, const Known& known);
   void check_expelled(SimTime now, const Record& record);
   NodeSet acceptors_in(const View& view, const Known& known) const;
+  bool quorum_survives(const View& view) const;
   bool member_for(NodeId observer, NodeId node) const;
   void clear_votes_against_members(Life& life, const Record& record);
 

@@ -280,6 +280,15 @@ void epoch_forgets(Rig& rig) {
   rig.accept(later + 3, second, bc);
   rig.checker.committed(later + 4, 2, second);
 }
+void epoch_forgets_after_power_failure(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, all, ab);
+  for (NodeId node = 0; node < 3; ++node) rig.start(node, later + 1);
+  const Record second = rig.record(2, 2, bc, &first);
+  rig.prepare(later + 2, second);
+  rig.promise(later + 3, 1, second.stamp.epoch, {});
+  rig.accept(later + 4, second, bc);
+  rig.checker.committed(later + 5, 2, second);
+}
 void generation_goes_back(Rig& rig) {
   Record first = rig.record(1, 0, all);
   first.state.groups[0].generation = 3;
@@ -335,6 +344,7 @@ constexpr Case cases[] = {
     {"a vote goes back", Invariant::agreement, vote_goes_back},
     {"a vote repeated in the next life", Invariant::agreement, vote_repeated_in_next_life},
     {"an epoch that forgets a commit", Invariant::durability, epoch_forgets},
+    {"… after all have lost their power", Invariant::none, epoch_forgets_after_power_failure},
     {"a generation goes back", Invariant::durability, generation_goes_back},
     {"a sound node is expelled", Invariant::accuser, sound_node_expelled},
     {"a node that was frozen is expelled", Invariant::none, paused_node_expelled},
