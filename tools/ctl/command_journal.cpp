@@ -28,16 +28,16 @@ bool print_event(const Journal& entry, bool json, bool colours) {
 
 int run_why(const std::string& socket, const WhyOptions& options) {
   Result<control::Client> client = control::Client::connect(socket);
-  if (!client) return failed(client.error());
+  if (!client) return gave_up(client.error());
   const Result<ClusterPicture> picture = client->status();
-  if (!picture) return failed(picture.error());
+  if (!picture) return gave_up(picture.error());
   const control::reply::Group* group = picture->group(options.group);
   if (group == nullptr) {
     complain(no_such_group(*picture, options.group));
     return exit_failed;
   }
   Result<std::vector<Journal>> entries = client->journal({Name(options.group), 0, 0});
-  if (!entries) return failed(entries.error());
+  if (!entries) return gave_up(entries.error());
   const auto takeovers = takeovers_of(*picture, *group, std::move(entries).value(), options.last);
   const std::string page =
       options.json ? why_json(options.group, takeovers) : why_text(*picture, *group, takeovers, stdout_wants_colour());
@@ -48,15 +48,15 @@ int run_why(const std::string& socket, const WhyOptions& options) {
 int run_events(const std::string& socket, const EventsOptions& options) {
   if (!is_name_length(options.group)) return exit_usage;
   Result<control::Client> client = control::Client::connect(socket);
-  if (!client) return failed(client.error());
+  if (!client) return gave_up(client.error());
   const bool colours = stdout_wants_colour();
   if (options.follow) {
     const auto each = [&](const Journal& entry) { return print_event(entry, options.json, colours); };
     const Status ended = client->follow({Name(options.group), options.last}, each);
-    return ended ? exit_failed : failed(ended.error());  // ok: standard output went away
+    return ended ? exit_failed : gave_up(ended.error());  // ok: standard output went away
   }
   const Result<std::vector<Journal>> entries = client->journal({Name(options.group), 0, options.last});
-  if (!entries) return failed(entries.error());
+  if (!entries) return gave_up(entries.error());
   for (const Journal& entry : *entries)
     if (!print_event(entry, options.json, colours)) return exit_failed;
   return exit_ok;

@@ -60,9 +60,9 @@ int run_version(const std::string& socket, bool json) {
 
 int run_names(const std::string& socket, NamesOf what) {
   Result<control::Client> client = control::Client::connect(socket);
-  if (!client) return failed(client.error());
+  if (!client) return gave_up(client.error());
   const Result<control::NameList> names = client->names();
-  if (!names) return failed(names.error());
+  if (!names) return gave_up(names.error());
   for (const std::string& name : what == NamesOf::nodes ? names->nodes : names->groups)
     std::printf("%s\n", name.c_str());
   return exit_ok;

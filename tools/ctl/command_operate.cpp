@@ -131,15 +131,15 @@ int run_operate(const std::string& socket, const OperateOptions& options) {
     }
   }
   Result<control::Client> client = control::Client::connect(socket);
-  if (!client) return failed(client.error());
+  if (!client) return gave_up(client.error());
   bool stops_self = false;
   if (options.verb == OperatorVerb::node_stop) {
     const Result<ClusterPicture> picture = client->status();
-    if (!picture) return failed(picture.error());
+    if (!picture) return gave_up(picture.error());
     stops_self = picture->name_of(picture->cluster.self) == options.node;
   }
   const Result<control::reply::Answer> answer = client->operate(asked);
-  if (!answer) return failed(answer.error());
+  if (!answer) return gave_up(answer.error());
   if (!answer->accepted) {
     complain("refused: " + (answer->text.empty() ? std::string("the coordinator gave no reason") : answer->text.str()));
     return exit_failed;

@@ -65,7 +65,7 @@ bool is_name_length(const std::string& name) {
   return false;
 }
 
-int failed(const Error& error) {
+int gave_up(const Error& error) {
   complain(error.message);
   return error.code != 0 ? exit_unreachable : exit_failed;
 }
@@ -73,7 +73,7 @@ int failed(const Error& error) {
 int run_status(const std::string& socket, const StatusOptions& options) {
   if (options.watch_s > 0) return watch(socket, options);
   const Result<ClusterPicture> picture = ask(socket);
-  if (!picture) return failed(picture.error());
+  if (!picture) return gave_up(picture.error());
   const std::string page = options.json ? status_json(*picture) : status_text(*picture, stdout_wants_colour());
   std::fputs(page.c_str(), stdout);
   return options.exit_code && !problems_of(*picture).empty() ? exit_degraded : exit_ok;
@@ -81,7 +81,7 @@ int run_status(const std::string& socket, const StatusOptions& options) {
 
 int run_links(const std::string& socket, const LinksOptions& options) {
   const Result<ClusterPicture> picture = ask(socket);
-  if (!picture) return failed(picture.error());
+  if (!picture) return gave_up(picture.error());
   const std::string page = options.json ? links_json(*picture) : links_text(*picture, stdout_wants_colour());
   std::fputs(page.c_str(), stdout);
   return exit_ok;

@@ -60,6 +60,6 @@ bool is_name_length(const std::string& name);
 // "vigil: message" on standard error.
 void complain(const std::string& message);
 // Complains; exit_unreachable or exit_failed.
-int failed(const Error& error);
+int gave_up(const Error& error);
 
 }  // namespace vigil::ctl

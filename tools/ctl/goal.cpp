@@ -1,3 +1,4 @@
+// One judge for each kind of wish; each looks at the newest picture alone and remembers nothing.
 #include "tools/ctl/goal.hpp"
 
 #include "tools/ctl/health.hpp"

@@ -1,3 +1,4 @@
+// One judge for each kind of thing; the order of the calls is the order of urgency.
 #include "tools/ctl/health.hpp"
 
 #include "tools/ctl/table.hpp"

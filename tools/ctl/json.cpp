@@ -1,3 +1,4 @@
+// Each document is built member by member in the order of README.md, which says what they mean.
 #include "tools/ctl/json.hpp"
 
 #include <nlohmann/json.hpp>

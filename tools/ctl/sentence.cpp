@@ -1,3 +1,5 @@
+// Wording in three layers: the writer's own sentence where it wrote one, else a phrase for what
+// happens often, else a verb for the kind of entry and a noun for its event.
 #include "tools/ctl/sentence.hpp"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Each part of a page is a table of its own, so that columns align within it and no further.
 #include "tools/ctl/status_text.hpp"
 
 #include <cstdio>

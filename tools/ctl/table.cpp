@@ -1,3 +1,4 @@
+// Widths are counted before colour is added, so that escape sequences take no room.
 #include "tools/ctl/table.hpp"
 
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// Switches without default, so that a new value without a word does not compile.
 #include "tools/ctl/words.hpp"
 
 #include <cstdio>
