@@ -18,14 +18,16 @@ raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 raw.bind((interface, 0))
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 recorded = []
-tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ethertype))
-tap.bind((interface, ethertype))
+# Every protocol: on a port of a bridge, only such a socket sees frames before the bridge takes them.
+tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+tap.bind((interface, 3))
 tap.settimeout(0.5)
-try:
-    for _ in range(50):
-        recorded.append(tap.recv(2048))
-except OSError:
-    pass
+listened = time.monotonic() + 0.5
+while time.monotonic() < listened:
+    frame = tap.recv(2048)
+    if struct.unpack("!H", frame[12:14])[0] == ethertype:
+        recorded.append(frame)
+tap.close()
 end = time.monotonic() + 2
 sent = 0
 while time.monotonic() < end:

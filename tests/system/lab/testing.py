@@ -29,9 +29,12 @@ def laboratory(settings, programs=("nullmodem", "probe", "echod"), **options):
     missing = [p for p in programs if not (settings.bin / p).exists()]
     if missing:
         raise Skip(f"not built: {', '.join(missing)}")
+    shutil.rmtree(settings.logs / settings.test_name, ignore_errors=True)
     with Lab(settings.bin, **options) as lab:
         try:
             yield lab
+        except Skip:
+            raise
         except BaseException:
             keep_logs(lab, settings.logs / settings.test_name)
             raise

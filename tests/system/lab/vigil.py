@@ -205,20 +205,23 @@ class Vigil:
 
 
 def resident_kb_and_cpu_s(node):
-    """Resident memory and processor time of all our processes of the node, from /proc."""
-    memory, ticks = 0, 0
+    """Resident memory and processor time of all our processes of the node, from /proc. Pages that they
+    share (libraries, the launcher's fork) count once: the private ones of each, the shared ones of the largest."""
+    private, shared, ticks = 0, 0, 0
     for pid in node.processes.pids():
         if not (command_name(pid) or "").startswith("vigil"):
             continue
         try:
-            with open(f"/proc/{pid}/status") as status:
-                memory += next((int(line.split()[1]) for line in status if line.startswith("VmRSS:")), 0)
+            with open(f"/proc/{pid}/smaps_rollup") as rollup:
+                kb = {line.split(":")[0]: int(line.split()[1]) for line in rollup if line.endswith("kB\n")}
             with open(f"/proc/{pid}/stat") as stat:
                 fields = stat.read().rpartition(")")[2].split()
-                ticks += int(fields[11]) + int(fields[12])
         except OSError:
             continue
-    return memory, ticks / os.sysconf("SC_CLK_TCK")
+        private += kb["Private_Clean"] + kb["Private_Dirty"]
+        shared = max(shared, kb["Shared_Clean"] + kb["Shared_Dirty"])
+        ticks += int(fields[11]) + int(fields[12])
+    return private + shared, ticks / os.sysconf("SC_CLK_TCK")
 
 
 def check_config(lab, path):
