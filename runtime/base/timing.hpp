@@ -45,8 +45,9 @@ struct Timing {
   constexpr Duration retry() const { return longer(Duration::from_ms(2), interval / 4); }
   // A candidate of rank r starts r * candidacy_step() after the suspicion, so that rank 0 normally wins.
   constexpr Duration candidacy_step() const { return retry() * 4; }
-  // Silence on one link until that link (not the node) counts as down.
-  constexpr Duration link_detection() const { return detection; }
+  // Silence on one path until that path (not the node) counts as down. A swap to another adapter harms
+  // nobody, so it need not be as sure as an expulsion: a one-way cut is then answered as fast as a crash.
+  constexpr Duration path_detection() const { return longer(detection / 2, interval * 3); }
   // A new node must be heard, both ways, this long before it is admitted.
   constexpr Duration admission() const { return interval * 5; }
   // A minority stops its applications after this long without a lease (its addresses fell silent already).

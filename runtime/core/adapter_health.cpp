@@ -7,7 +7,7 @@ namespace {
 // A peer counts as a witness while it was heard, by whatever path, this recently.
 Duration witness_freshness(const Timing& timing) { return timing.interval * 3; }
 // A verdict from silence must last this long: links of one dying node fall silent a little apart.
-Duration silence_confirmation(const Timing& timing) { return timing.interval * 2; }
+Duration silence_confirmation(const Timing& timing) { return timing.interval; }
 
 // The links of `node` that leave by adapters on `network`, as bits.
 std::uint8_t links_on(const NodeConfig& node, NetworkIndex network) {

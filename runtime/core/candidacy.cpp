@@ -87,7 +87,13 @@ void Membership::consider_candidacy(const MembershipContext& context, Effects& e
   begin_prepare(context, wanted, effects);
 }
 
+// A record that was proposed may have been accepted somewhere: its stamp is used up, and with it the epoch.
 void Membership::abandon(const MembershipContext& context, Duration pause) {
+  if (std::holds_alternative<Proposing>(candidacy_)) {
+    lost_lead_ = lost_lead_ || leading_;
+    leading_ = false;
+    coordinator_.resign();
+  }
   candidacy_ = Idle{};
   not_before_ = context.now + pause;
 }
@@ -195,9 +201,6 @@ void Membership::on_nack(const MembershipContext& context, NodeId from, const Na
     return Duration::from_ns(random_.between(step.ns / 2, step.ns + step.ns / 2));
   };
   if (nack.reason == NackReason::epoch_too_low) {
-    if (proposing && leading_) lost_lead_ = true;
-    leading_ = false;
-    coordinator_.resign();
     return abandon(context, jitter(config_.timing.retry()));
   }
   if (nack.reason == NackReason::still_hear_suspect && preparing) {

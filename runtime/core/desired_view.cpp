@@ -11,20 +11,23 @@ int broken_pairs(const PeerTable& table, NodeSet nodes, NodeId node) {
   return broken;
 }
 
+Incarnation incarnation_of(const DesiredInput& input, NodeId node) {
+  return node == input.table->self ? input.self_incarnation : input.table->peers[node].latest.incarnation;
+}
+
+// A view keeps the incarnation in which a node was last a member: once out, only another one comes in.
+bool was_member_before(const Record& base, NodeId node, const Incarnation& incarnation) {
+  return base.view.incarnations[node] == incarnation || base.previous.incarnations[node] == incarnation;
+}
+
 // A new incarnation may come in once it is clean, of one configuration with us, and heard long enough.
 bool may_join(const DesiredInput& input, NodeId node) {
+  if (was_member_before(*input.base, node, incarnation_of(input, node))) return false;
   if (node == input.table->self) return input.self_ready;
   const Peer& peer = input.table->peers[node];
   if (!peer.known || !peer.heard || !peer.latest.ready || !peer.latest.clean || peer.latest.leaving) return false;
   if (peer.latest.config_hash != input.config->hash) return false;
-  // A view keeps the incarnation in which a node was last a member: once out, only another one comes in.
-  if (input.base->view.incarnations[node] == peer.latest.incarnation) return false;
-  if (input.base->previous.incarnations[node] == peer.latest.incarnation) return false;
   return !peer.heard_since.is_never() && input.table->now - peer.heard_since >= input.config->timing.admission();
-}
-
-Incarnation incarnation_of(const DesiredInput& input, NodeId node) {
-  return node == input.table->self ? input.self_incarnation : input.table->peers[node].latest.incarnation;
 }
 
 // Members of the base view that are there in the same incarnation.

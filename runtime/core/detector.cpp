@@ -32,7 +32,8 @@ Detector::Detector(const ClusterConfig& config, NodeId self) : config_(config), 
     const auto link = static_cast<LinkIndex>(i);
     link_interval_[i] = interval_of_link(config, own, link);
     // A slow line gets the same number of missed frames as the fast ones, but at least three.
-    link_detection_[i] = longer(config.timing.link_detection(), link_interval_[i] * 3);
+    node_detection_[i] = longer(config.timing.detection, link_interval_[i] * 3);
+    path_detection_[i] = longer(config.timing.path_detection(), link_interval_[i] * 3);
   }
 }
 
@@ -75,6 +76,7 @@ void Detector::on_heartbeat(Instant now, NodeId from, LinkIndex by, const Heartb
   if (heartbeat.link >= limits::max_links || by >= limits::max_links) return;
   PathStats& path = path_of(from, by, heartbeat.link);
   account(path, now, heartbeat);
+  if (!path.hearing) ++version_;
   path.ever = true;
   path.hearing = true;
   path.last_heard = now;
@@ -89,7 +91,7 @@ void Detector::on_heartbeat(Instant now, NodeId from, LinkIndex by, const Heartb
   peer.suspected = false;
   peer.last_sign = now;
   peer.credit = {};
-  const Instant deadline = now + link_detection_[by];
+  const Instant deadline = now + node_detection_[by];
   peer.deadline = peer.deadline.is_never() ? deadline : later(peer.deadline, deadline);
 }
 
@@ -158,8 +160,9 @@ void Detector::advance_paths(Instant now, NodeId node) {
   for (std::size_t by = 0; by < config_.nodes[self_].links.size(); ++by)
     for (std::size_t link = 0; link < config_.nodes[node].links.size(); ++link) {
       PathStats& path = path_of(node, static_cast<LinkIndex>(by), static_cast<LinkIndex>(link));
-      if (!path.hearing || now < path.last_heard + link_detection_[by]) continue;
+      if (!path.hearing || now < path.last_heard + path_detection_[by]) continue;
       path.hearing = false;
+      ++version_;
       // The silence of a node that is silent everywhere is not its links'.
       if (now - peers_[node].last_sign > config_.timing.interval * 3) continue;
       if (path.flaps > 0 && now - path.last_flap > flap_memory) path.flaps = 0;

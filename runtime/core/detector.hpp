@@ -62,8 +62,8 @@ class Detector {
   std::uint8_t links_heard(NodeId node) const;
   const PathStats& path(NodeId node, LinkIndex by, LinkIndex link) const;
   LinkState state_of(const PathStats& path, Instant now) const;
-  // Silence on a path by this link until it counts as down.
-  Duration link_detection(LinkIndex by) const { return link_detection_[by]; }
+  // Counts the changes of `hearing` of all paths: same number, same picture.
+  std::uint64_t version() const { return version_; }
   // The interval that this link can keep.
   Duration link_interval(LinkIndex by) const { return link_interval_[by]; }
   void describe(Instant now, NodeId node, PeerStatus& status) const;
@@ -88,7 +88,9 @@ class Detector {
   NodeId self_;
   std::array<Peer, limits::max_nodes> peers_{};
   std::vector<PathStats> paths_;  // [node][by][link], sized once
-  std::array<Duration, limits::max_links> link_detection_{};
+  std::array<Duration, limits::max_links> node_detection_{};  // silence by this link, towards a suspicion
+  std::array<Duration, limits::max_links> path_detection_{};  // silence of one path by this link
+  std::uint64_t version_ = 0;
   std::array<Duration, limits::max_links> link_interval_{};
   Instant next_scan_;  // of all paths: many, and an interval's delay harms nobody
   Instant late_until_;

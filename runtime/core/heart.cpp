@@ -5,12 +5,17 @@ namespace vigil {
 
 namespace {
 
+// One renewal comes by every path; two answers by different links are enough for a lease.
+constexpr unsigned answers_per_renewal = 2;
+// Each link's round trip is measured at least this often.
+constexpr std::int64_t round_trip_intervals = 32;
+
 // Did a peer say something that membership must look at?
 bool matters(const Heartbeat& before, const Heartbeat& after) {
   return before.committed != after.committed || before.quorate != after.quorate || before.ready != after.ready ||
          before.leaving != after.leaving || before.clean != after.clean || before.incarnation != after.incarnation ||
          before.config_hash != after.config_hash || before.heard != after.heard ||
-         before.networks_up != after.networks_up;
+         before.networks_up != after.networks_up || before.heard_links != after.heard_links;
 }
 
 }  // namespace
@@ -25,6 +30,7 @@ void NodeCore::Parts::on_heartbeat(Instant now, const event::HeartbeatReceived& 
     detector.forget(from);
     peer = Peer{};
     peer.heard_since = Instant::never();
+    answered[from] = Answered{};
     membership_due = true;
   }
   detector.on_heartbeat(now, from, received.by, heartbeat);
@@ -41,6 +47,7 @@ void NodeCore::Parts::on_heartbeat(Instant now, const event::HeartbeatReceived& 
   } else if (heartbeat.config_hash == config.hash) {
     mismatch_told.remove(from);
   }
+  if (!answer_due(now, from, received.by, heartbeat)) return;
   HeartbeatAck ack;
   ack.link = heartbeat.link;
   ack.sent_ns = heartbeat.sent_ns;
@@ -51,6 +58,24 @@ void NodeCore::Parts::on_heartbeat(Instant now, const event::HeartbeatReceived& 
     ack.lease_acknowledged =
         membership.voter().leases().acknowledge(now, from, Duration::from_us(heartbeat.lease_us));
   scratch.push(effect::SendAck{from, received.by, ack});
+}
+
+// All links of a node beat in one rhythm, so that copies of one renewal carry one send time. An answer by a
+// link that the peer does not hear is not counted as given.
+bool NodeCore::Parts::answer_due(Instant now, NodeId from, LinkIndex by, const Heartbeat& heartbeat) {
+  Answered& given = answered[from];
+  if (heartbeat.sent_ns != given.sent_ns) {
+    const bool newer = heartbeat.sent_ns > given.sent_ns;
+    given.times = newer ? 0 : answers_per_renewal;  // an old copy was overtaken
+    if (newer) given.sent_ns = heartbeat.sent_ns;
+  }
+  const bool is_heard = (heartbeat.heard_links[self] >> by & 1) != 0;
+  const bool measure = now - given.on_link[by] >= config.timing.interval * round_trip_intervals;
+  const bool renews = heartbeat.wants_lease && given.times < answers_per_renewal;
+  if (!renews && !measure) return false;
+  if (is_heard && renews) ++given.times;
+  given.on_link[by] = now;
+  return true;
 }
 
 void NodeCore::Parts::on_ack(Instant now, const event::AckReceived& received) {

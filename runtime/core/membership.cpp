@@ -48,6 +48,13 @@ void Membership::journal(Effects& effects, JournalKind kind, EventName event, No
 void Membership::advance(const MembershipContext& context, Effects& effects) {
   voter_.advance(*context.table, effects);
   catch_up(context, effects);
+  // Whoever learns of a record that leaves this life out, committed or not, gives it up: it loses only what
+  // it serves, and a new life can be admitted.
+  const View& newest = voter_.accepted().view;
+  if (newest.incarnations[self_] == incarnation_ && !newest.members.has(self_)) {
+    expelled_ = true;
+    lease_.surrender();
+  }
   if (expelled_) return;
   const Stamp accepted = voter_.accepted().stamp;
   if (accepted <= committed_.stamp)

@@ -85,6 +85,7 @@ void NodeCore::Parts::dispatch(Instant now, const Event& event) {
       note(JournalKind::observed, EventName::late, self, "this node was late itself: accuses nobody for it", late->lateness);
   } else if (const auto* adapter = std::get_if<event::AdapterChanged>(&event)) {
     adapters.set_usable(adapter->adapter, adapter->usable);
+    membership_due = true;
   } else if (const auto* persisted = std::get_if<event::Persisted>(&event)) {
     membership.voter().on_persisted(*persisted);
   } else if (const auto* cleaned = std::get_if<event::Cleaned>(&event)) {
@@ -135,7 +136,10 @@ void NodeCore::Parts::on_message(Instant now, const event::MessageReceived& rece
 void NodeCore::Parts::advance(Instant now) {
   detector.advance(now);
   refresh_table(now);
-  follow_adapters(adapters.advance(now, detector, table));
+  if (membership_due || detector.version() != paths_seen || now >= adapters.next_deadline()) {
+    paths_seen = detector.version();
+    follow_adapters(adapters.advance(now, detector, table));
+  }
   advance_membership(now);
   follow_record();
   follow_lease(now);

@@ -44,6 +44,7 @@ struct NodeCore::Parts {
 
   // heart.cpp
   void on_heartbeat(Instant now, const event::HeartbeatReceived& received);
+  bool answer_due(Instant now, NodeId from, LinkIndex by, const Heartbeat& heartbeat);
   void on_ack(Instant now, const event::AckReceived& received);
   void refresh_table(Instant now);
   void send_heartbeats(Instant now);
@@ -83,7 +84,16 @@ struct NodeCore::Parts {
   std::uint64_t lease_gaps = 0;
   bool ever_quorate = false;
 
+  // Which of a peer's renewals were answered: every path brings the same one.
+  struct Answered {
+    std::int64_t sent_ns = 0;
+    unsigned times = 0;
+    std::array<Instant, limits::max_links> on_link{};  // for the round trips of links that seldom come first
+  };
+  std::array<Answered, limits::max_nodes> answered{};
+
   bool membership_due = true;            // evidence changed: decide anew in this step
+  std::uint64_t paths_seen = 0;          // Detector::version() that AdapterHealth has judged
   bool agent_up = true;
   bool stop_wanted = false;              // operator: leave in good order
   bool goodbye = false;                  // all stopped, say so in heartbeats

@@ -59,7 +59,7 @@ bench-failover: deps-bench ## client-observed outages: QUICK=1, PEERS=1 for keep
 	@tools/bench/failover.py --bin $(BUILD)/bin
 bench-heartbeat: deps-present ## wake-up lateness and frame latency against a bare loop (root)
 	@$(MAKE) --no-print-directory programs
-	@tools/bench/heartbeat.sh $(BUILD)/bin
+	@tools/bench/heartbeat.sh $(BUILD)
 
 # ---- keep it ---------------------------------------------------------------------------------------
 
