@@ -122,8 +122,13 @@ void Checker::accepted(SimTime now, NodeId node, const Record& record) {
          text("node %d's accepted record went back to %llu.%d/%u", node + 1, counter(record.stamp.epoch),
               proposer(record.stamp.epoch), record.stamp.version));
   if (life.accepted.epoch < record.stamp.epoch) life.before = std::max({life.before, life.accepted, life.committed});
+  // One step may accept, commit and go on to the next record of its own epoch.
+  if (record.stamp.epoch.proposer == node)
+    for (std::size_t i = 0; i <= index; ++i) {
+      const Stamp stamp = history_[i].record.stamp;
+      if (stamp.epoch == record.stamp.epoch && stamp > life.accepted && stamp <= record.stamp) count_acceptance(node, i);
+    }
   life.accepted = record.stamp;
-  if (record.stamp.epoch.proposer == node) count_acceptance(node, index);
   clear_votes_against_members(life, record);
 }
 
@@ -150,7 +155,6 @@ void Checker::committed(SimTime now, NodeId node, const Record& record) {
          text("node %d's committed record went back to %llu.%d/%u", node + 1, counter(record.stamp.epoch),
               proposer(record.stamp.epoch), record.stamp.version));
   life.committed = record.stamp;
-  life.view = index;
   clear_votes_against_members(life, record);
   if (!history_[index].committed) first_commit(now, node, index);
 }
@@ -393,23 +397,26 @@ void Checker::renewing(SimTime now, NodeId node, Instant until) {
 
 // ---- takeover steps -------------------------------------------------------------------------------
 
-// True when the observer's committed view holds the node as it runs now.
-bool Checker::member_for(NodeId observer, NodeId node) const {
-  const std::size_t index = lives_[observer].view;
-  return index != none && lives_[node].alive && history_[index].record.view.holds(node, machines_[node].daemon);
+// True when the newest view holds both, as they run now: then only the word of the one lets the other act.
+bool Checker::both_members(NodeId a, NodeId b) const {
+  if (newest_ == none || !lives_[a].alive || !lives_[b].alive) return false;
+  const View& view = history_[newest_].record.view;
+  return view.holds(a, machines_[a].daemon) && view.holds(b, machines_[b].daemon);
 }
 
-void Checker::adding_address(SimTime now, NodeId node, std::size_t group, std::size_t address) {
+void Checker::opening_gate(SimTime now, NodeId node, std::size_t group, std::size_t address, Instant until) {
+  // An order that was late, and finds its lease over, opens nothing.
+  if (until <= machines_[node].clock.at(now)) return;
   for (std::size_t i = 0; i < nodes_; ++i) {
     const auto other = static_cast<NodeId>(i);
     if (other == node) continue;
     if (machines_[i].gate_open(group, address, now))
       fail(Invariant::proof, now,
-           text("node %d adds address %zu of group %zu while the lease of node %d still opens its gate", node + 1,
+           text("node %d opens its gate for address %zu of group %zu while the lease of node %d keeps its own open", node + 1,
                 address, group, other + 1));
-    else if (machines_[i].addresses[group][address].gate && member_for(node, other))
+    else if (machines_[i].addresses[group][address].gate && both_members(node, other))
       fail(Invariant::proof, now,
-           text("node %d adds address %zu of group %zu, which node %d, a live member, has not released", node + 1,
+           text("node %d opens its gate for address %zu of group %zu, which node %d, a live member, has not released", node + 1,
                 address, group, other + 1));
   }
 }
@@ -419,7 +426,7 @@ void Checker::starting_application(SimTime now, NodeId node, std::size_t group) 
   for (std::size_t i = 0; i < nodes_; ++i) {
     const auto other = static_cast<NodeId>(i);
     if (other == node || !machines_[i].running[group]) continue;
-    if (only_address_matters && !member_for(node, other)) continue;
+    if (only_address_matters && !both_members(node, other)) continue;
     fail(only_address_matters ? Invariant::proof : Invariant::one_owner, now,
          text("node %d starts the application of group %zu, which still runs on node %d", node + 1, group, other + 1));
   }

@@ -52,8 +52,8 @@ class Checker {
   // The gates of `node` are about to be opened until `until`, on its own clock.
   void renewing(SimTime now, NodeId node, Instant until);
 
-  // Before a gate opens for an address; before a start script runs.
-  void adding_address(SimTime now, NodeId node, std::size_t group, std::size_t address);
+  // Before a gate opens for an address, new or after a lapse; before a start script runs.
+  void opening_gate(SimTime now, NodeId node, std::size_t group, std::size_t address, Instant until);
   void starting_application(SimTime now, NodeId node, std::size_t group);
   // After an address or its lease has come into force.
   void serving(SimTime now, NodeId node, std::size_t group, std::size_t address);
@@ -89,7 +89,6 @@ class Checker {
     Stamp committed;
     Stamp accepted;
     Stamp before;               // newest record accepted or committed in an epoch before that of `accepted`
-    std::size_t view = none;    // history_ index of its newest committed record
     Epoch promised;             // newest vote of this life
     Epoch promised_before;      // … of earlier lives
     bool acknowledged = false;  // a lease, in this life
@@ -122,7 +121,7 @@ class Checker {
   void check_expelled(SimTime now, const Record& record);
   NodeSet acceptors_in(const View& view, const Known& known) const;
   bool quorum_survives(const View& view) const;
-  bool member_for(NodeId observer, NodeId node) const;
+  bool both_members(NodeId a, NodeId b) const;
   void clear_votes_against_members(Life& life, const Record& record);
 
   void on_prepare(SimTime now, NodeId node, const Prepare& prepare);

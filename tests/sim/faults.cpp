@@ -49,12 +49,27 @@ void World::strike(Fault fault) {
 
 void World::begin_network_fault(NetworkFault fault, SimTime length) {
   const std::uint32_t serial = network_.begin(now_, fault);
+  tell_carriers();
   at(now_ + length, What::heal, no_node, serial);
   if (fault.kind == Fault::flap) at(now_ + fault.period, What::flap, no_node, serial);
   if (trace_.wanted())
     trace_.line(now_, no_node, "%s from %llx to %llx%s, links %x, adapters %x, for %.3f ms", to_string(fault.kind),
                 static_cast<unsigned long long>(fault.from.bits()), static_cast<unsigned long long>(fault.to.bits()),
                 fault.both_ways ? " and back" : "", fault.links, fault.adapters, static_cast<double>(length) / 1e6);
+}
+
+// Kernels tell their daemons which carriers came and went.
+void World::tell_carriers() {
+  for (std::size_t i = 0; i < scenario_.nodes; ++i) {
+    Host& host = hosts_[i];
+    for (std::size_t a = 0; a < scenario_.config.nodes[i].adapters.size(); ++a) {
+      const auto bit = static_cast<std::uint8_t>(1u << a);
+      const bool carrier = network_.has_carrier(host.id, static_cast<AdapterIndex>(a));
+      if (carrier == ((host.carriers & bit) != 0)) continue;
+      host.carriers ^= bit;
+      notice(host, What::adapter_changed, static_cast<std::uint8_t>(a), carrier ? 1 : 0);
+    }
+  }
 }
 
 void World::strike_network(Fault kind) {
@@ -88,6 +103,7 @@ void World::strike_network(Fault kind) {
     default:
       fault.adapters = static_cast<std::uint8_t>(1u << random_.below(scenario_.config.nodes[one.lowest()].adapters.size()));
       if (chance(15)) fault.adapters = 0xff;
+      fault.with_carrier = chance(30);
   }
   begin_network_fault(fault, length);
 }
@@ -141,6 +157,7 @@ void World::calm() {
   calm_at_ = now_;
   trace_.line(now_, no_node, "all faults end");
   network_.heal_all(now_);
+  tell_carriers();
   for (std::size_t i = 0; i < scenario_.nodes; ++i) {
     Host& host = hosts_[i];
     host.mischief = {};

@@ -95,6 +95,7 @@ struct Host {
   std::vector<std::uint32_t> scripts;  // slots of this life's jobs that have not ended
   std::array<bool, max_sim_groups> monitored{};
   std::array<std::uint32_t, max_sim_groups> monitored_generation{};
+  std::uint8_t carriers = 0;       // bit i: adapter i's carrier, as last told
   bool agent_up = true;
   Mischief mischief;
 };

@@ -39,7 +39,7 @@ void World::address_begins(Host& host, std::uint32_t slot) {
   trace_.line(now_, host.id, "%s address %d of group %d, adapter %d%s", job.add ? "adds" : "removes", job.address, job.group,
               job.adapter, job.ok ? "" : " (will fail)");
   if (job.add) {
-    checker_.adding_address(now_, host.id, job.group, job.address);
+    checker_.opening_gate(now_, host.id, job.group, job.address, job.lease_until);
     place.gate = true;
     place.lease_until = job.lease_until;
     place.being_added |= static_cast<std::uint8_t>(1u << job.adapter);

@@ -45,8 +45,12 @@ void World::start_daemon(Host& host) {
   checker_.started(now_, host.id, host.committed, host.accepted);
   soundness_.node[host.id] = now_;
   const std::size_t adapters = scenario_.config.nodes[host.id].adapters.size();
-  for (std::size_t i = 0; i < adapters; ++i)
-    notice(host, What::adapter_changed, static_cast<std::uint8_t>(i), network_.has_carrier(host.id, static_cast<AdapterIndex>(i)) ? 1 : 0);
+  for (std::size_t i = 0; i < adapters; ++i) {
+    const bool carrier = network_.has_carrier(host.id, static_cast<AdapterIndex>(i));
+    const auto bit = static_cast<std::uint8_t>(1u << i);
+    host.carriers = static_cast<std::uint8_t>(carrier ? host.carriers | bit : host.carriers & ~bit);
+    notice(host, What::adapter_changed, static_cast<std::uint8_t>(i), carrier ? 1 : 0);
+  }
   arm(host);
   at(now_ + about(scenario_.address_ns) + 1, What::gates_cleaned, host.id);
 }

@@ -85,7 +85,8 @@ void Network::heal_all(SimTime now) {
 
 // Draws every path anew from the faults in force. Rare, and so simple that no heal can go astray.
 void Network::apply(SimTime now) {
-  down_.fill(0);
+  dead_.fill(0);
+  no_carrier_.fill(0);
   for (std::size_t a = 0; a < scenario_->nodes; ++a)
     for (std::size_t l = 0; l < link_count_[a]; ++l)
       for (Path& path : paths_[a][l]) path = {serial_[a][l] ? scenario_->serial : scenario_->ethernet, false};
@@ -96,7 +97,10 @@ void Network::apply(SimTime now) {
 
 void Network::apply_one(const NetworkFault& fault) {
   if (fault.kind == Fault::adapter) {
-    for (const NodeId node : fault.from) down_[node] |= fault.adapters;
+    for (const NodeId node : fault.from) {
+      dead_[node] |= fault.adapters;
+      if (!fault.with_carrier) no_carrier_[node] |= fault.adapters;
+    }
     return;
   }
   for (std::size_t a = 0; a < scenario_->nodes; ++a)

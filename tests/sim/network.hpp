@@ -19,7 +19,8 @@ struct NetworkFault {
   NodeSet to;                         // … to those
   bool both_ways = false;
   std::uint8_t links = 0xff;          // bit i: the sender's link i
-  std::uint8_t adapters = 0;          // Fault::adapter: bit i of each node in `from` has no carrier
+  std::uint8_t adapters = 0;          // Fault::adapter: bit i of each node in `from` is dead
+  bool with_carrier = false;          // … though its carrier is there
   PathQuality weather;                // Fault::weather: added to the path's own
   SimTime period = 0;                 // Fault::flap: between two changes
   bool dormant = false;               // Fault::flap: healed for now
@@ -44,8 +45,8 @@ class Network {
 
   const Ears& ears(NodeId node, LinkIndex link) const { return ears_[node][link]; }
   bool is_serial(NodeId node, LinkIndex link) const { return serial_[node][link]; }
-  bool has_carrier(NodeId node, AdapterIndex adapter) const { return ((down_[node] >> adapter) & 1) == 0; }
-  bool link_usable(NodeId node, LinkIndex link) const { return has_carrier(node, adapter_of_[node][link]); }
+  bool has_carrier(NodeId node, AdapterIndex adapter) const { return ((no_carrier_[node] >> adapter) & 1) == 0; }
+  bool link_usable(NodeId node, LinkIndex link) const { return ((dead_[node] >> adapter_of_[node][link]) & 1) == 0; }
 
   // What becomes of one frame that leaves now by `link` towards `ear`.
   Arrivals send(Random& random, NodeId node, LinkIndex link, Ear ear) const;
@@ -76,7 +77,8 @@ class Network {
   std::array<std::array<AdapterIndex, limits::max_links>, max_sim_nodes> adapter_of_{};
   std::array<std::size_t, max_sim_nodes> link_count_{};
   std::array<std::array<std::array<Path, max_sim_nodes>, limits::max_links>, max_sim_nodes> paths_{};
-  std::array<std::uint8_t, max_sim_nodes> down_{};  // bit i: adapter i has no carrier
+  std::array<std::uint8_t, max_sim_nodes> dead_{};        // bit i: nothing passes adapter i
+  std::array<std::uint8_t, max_sim_nodes> no_carrier_{};  // … and its kernel says so
   std::vector<NetworkFault> faults_;
   std::uint32_t next_serial_ = 1;
 };

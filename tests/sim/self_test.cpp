@@ -91,7 +91,7 @@ struct Rig {
     return made;
   }
   void add_address(NodeId node, SimTime now, SimTime lease_ends) {
-    checker.adding_address(now, node, 0, 0);
+    checker.opening_gate(now, node, 0, 0, clock(node, lease_ends));
     AddressSlot& slot = machines[node].addresses[0][0];
     slot.gate = true;
     slot.lease_until = clock(node, lease_ends);
@@ -130,6 +130,10 @@ void address_on_slow_clock(Rig& rig) {
   rig.add_address(0, later, later);
   rig.machines[0].addresses[0][0].lease_until = rig.clock(0, later) + Duration{100 * ms};
   rig.add_address(1, later + 105 * ms, later + 200 * ms);
+}
+void late_order_opens_nothing(Rig& rig) {
+  rig.add_address(0, later, later + 100 * ms);
+  rig.add_address(1, later + 50 * ms, later + 40 * ms);
 }
 void gate_reopened(Rig& rig) {
   rig.add_address(0, later, later + 100 * ms);
@@ -319,6 +323,7 @@ constexpr Case cases[] = {
     {"address taken over after the lease", Invariant::none, address_after_lease},
     {"address taken over before the lease's end", Invariant::proof, address_before_lease_end},
     {"… which a slow clock stretches", Invariant::proof, address_on_slow_clock},
+    {"a late order finds its own lease over", Invariant::none, late_order_opens_nothing},
     {"two nodes serve one address", Invariant::one_owner, gate_reopened},
     {"a live member has not released", Invariant::proof, live_member_not_released},
     {"a live member has released", Invariant::none, live_member_released},

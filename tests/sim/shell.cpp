@@ -134,6 +134,7 @@ void World::renew(Host& host, const effect::RenewLease& renewal) {
       AddressSlot& slot = machine.addresses[g][a];
       if (!slot.gate) continue;
       const bool served = machine.serves(g, a, now_);
+      if (!machine.gate_open(g, a, now_)) checker_.opening_gate(now_, host.id, g, a, renewal.until);
       slot.lease_until = renewal.until;
       if (!served && machine.serves(g, a, now_)) checker_.serving(now_, host.id, g, a);
     }

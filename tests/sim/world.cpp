@@ -82,7 +82,7 @@ void World::dispatch(const Entry& entry) {
     case What::ack:
     case What::message: return arrive(entry);
     case What::fault: return next_fault();
-    case What::heal: return network_.end(now_, entry.slot);
+    case What::heal: network_.end(now_, entry.slot); return tell_carriers();
     case What::flap: {
       SimTime period = 0;
       if (network_.flap(now_, entry.slot, period)) at(now_ + about(period), What::flap, no_node, entry.slot);

@@ -94,6 +94,7 @@ class World {
   void strike(Fault fault);
   void strike_network(Fault fault);
   void strike_host(Fault fault, Host& host);
+  void tell_carriers();
   void begin_network_fault(NetworkFault fault, SimTime length);
   void calm();
   SimTime some_time();
