@@ -93,9 +93,7 @@ void GroupLane::pump() {
 
 void GroupLane::begin(Operation operation) {
   const Verb verb = operation.request.verb;
-  current_.emplace();
-  current_->operation = std::move(operation);
-  current_->began = Reactor::now();
+  current_.emplace(std::move(operation), Reactor::now());
   const ApplicationConfig& app = application();
   // A stop that was under way when the end came may have done it already.
   if (shutting_down_ && running_ == Running::no && verb != Verb::start) return finish(Outcome::ok, 0, "not running");

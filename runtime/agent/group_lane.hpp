@@ -67,6 +67,7 @@ class GroupLane {
     Done done;
   };
   struct Current {
+    Current(Operation asked, Instant now) : operation(std::move(asked)), began(now) {}
     Operation operation;
     Step step = Step::command;
     Instant began;
