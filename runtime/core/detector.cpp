@@ -31,8 +31,10 @@ Detector::Detector(const ClusterConfig& config, NodeId self) : config_(config), 
   for (std::size_t i = 0; i < own.links.size(); ++i) {
     const auto link = static_cast<LinkIndex>(i);
     link_interval_[i] = interval_of_link(config, own, link);
-    // A slow line gets the same number of missed frames as the fast ones, but at least three.
-    node_detection_[i] = longer(config.timing.detection, link_interval_[i] * 3);
+    // A line too slow to carry a lease is evidence of life and no more: a node that is left with such lines
+    // serves nothing, so waiting for them would only delay the takeover.
+    node_detection_[i] = config.timing.detection;
+    if (own.links[i].carries_lease) node_detection_[i] = longer(node_detection_[i], link_interval_[i] * 3);
     path_detection_[i] = longer(config.timing.path_detection(), link_interval_[i] * 3);
   }
 }

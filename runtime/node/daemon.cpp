@@ -104,15 +104,19 @@ int Daemon::run() {
     realtime.cpu = config_.cpu;
     for (const std::string& missing : enter_realtime(realtime).missing) log_.write(LogLevel::warning, missing);
   }
+  next_housekeeping_ = boottime_now() + housekeeping;
   log_.write(LogLevel::notice, "node ", config_.nodes[options_.self].name.view(), " of cluster ", config_.name.view());
+  Instant turn = boottime_now();
   while (end_ == End::none) {
-    const Result<unsigned> handled = ring_->run_once(next_deadline());
+    // What is overdue since before this turn began is this turn's work, not the loop's lateness.
+    const Result<unsigned> handled = ring_->run_once(later(next_deadline(), turn));
+    turn = boottime_now();
     if (!handled) {
       log_.write(LogLevel::error, handled.error().message);
       end_ = End::failed;
       break;
     }
-    on_timer(boottime_now());
+    on_timer(turn);
   }
   addresses_->detach();
   return end_ == End::left ? 0 : 1;
