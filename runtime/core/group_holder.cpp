@@ -54,7 +54,7 @@ HolderStep GroupHolder::step_of(const HolderContext& context, Effects& effects) 
 // ---- what the record and the proofs say --------------------------------------------------------------
 
 bool GroupHolder::is_owner(const HolderContext& context) const {
-  return context.record->view.members.has(self_) && recorded(context).owner == self_;
+  return context.member && context.record->view.members.has(self_) && recorded(context).owner == self_;
 }
 
 bool GroupHolder::has_failed(const HolderContext&) const {
@@ -572,7 +572,8 @@ void GroupHolder::on_report_ack(std::uint32_t serial) {
 std::optional<ReportKind> GroupHolder::wanted_report(const HolderContext& context) {
   const GroupState& group_state = recorded(context);
   if (!is_owner(context)) {
-    if (!group_state.unproven.has(self_) || !context.record->view.members.has(self_)) return std::nullopt;
+    if (!group_state.unproven.has(self_) || !context.member || !context.record->view.members.has(self_))
+      return std::nullopt;
     if (std::holds_alternative<Idle>(state_)) return ReportKind::released;
     const bool stuck = std::holds_alternative<StopFailed>(state_) || addresses_.stuck();
     if (stuck && group_state.reason != GroupReason::stop_failed) return ReportKind::stop_failed;

@@ -14,6 +14,7 @@ struct HolderContext {
   Instant now;
   NodeId self = no_node;
   const Record* record = nullptr;   // committed
+  bool member = true;               // this life of this node is in the record's view, not only its name
   Instant lease_until;              // own lease; now >= lease_until: not serving
   Instant all_leases_over;          // when every lease of every expelled node is over (own clock)
   Instant lease_lost_since;         // never(): has a lease
