@@ -243,8 +243,10 @@ std::string sentence(const Journal& journal) {
 
 std::string budget_text(const Budget& budget) {
   const auto part = [](const char* name, std::uint32_t us) { return std::string(name) + " " + ms_text(us / 1000.0); };
+  // Nobody was suspected: the proof was the old owner's release, not the end of its lease.
+  const char* fence = budget.detect_us > 0 ? "fence (lease)" : "fence (release)";
   return part("detect", budget.detect_us) + " + " + part("agree", budget.agree_us) + " + " +
-         part("fence (lease)", budget.fence_us) + " + " + part("storage", budget.storage_us) + " + " +
+         part(fence, budget.fence_us) + " + " + part("storage", budget.storage_us) + " + " +
          part("address", budget.address_us) + " + " + part("application", budget.application_us) + " = " +
          ms_text(static_cast<double>(total_us(budget)) / 1000.0) + " ms";
 }
