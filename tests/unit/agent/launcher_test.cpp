@@ -49,7 +49,7 @@ nodes = ["alpha"]
   [group.application]
   name = "httpd"
   start = "cd @D; setsid sh -c 'echo $$ > daemon; exec sleep 300' >/dev/null 2>&1 & echo start >> @D/trace"
-  stop = "kill $(cat @D/daemon); rm -f @D/daemon; echo stop >> @D/trace"
+  stop = "p=$(cat @D/daemon); kill $p; while kill -0 $p; do sleep 0.01; done; rm @D/daemon; echo stop >> @D/trace"
   monitor = "kill -0 $(cat @D/daemon) 2>/dev/null || exit 7"
   start_timeout = "5s"
   stop_timeout = "5s"
