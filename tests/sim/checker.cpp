@@ -178,32 +178,47 @@ void Checker::first_commit(SimTime now, NodeId node, std::size_t index) {
     if (known.record.view.holds(member, accusations_[member].of)) accusations_[member] = {};
 }
 
-// A record is committed once a quorum of its view has accepted it, and nothing else can be committed any
-// more by the views before it: the newest one committed, and the one it says it replaces.
+// A record is committed once a quorum of its view has accepted it, and every view before it, back to the
+// newest one committed, was rightly succeeded.
 void Checker::check_quorums(SimTime now, NodeId node, const Known& known) {
   const Record& record = known.record;
   if (!record.view.is_quorum(acceptors_in(record.view, known)))
     fail(Invariant::agreement, now,
          text("node %d holds %llu.%d/%u committed, but no quorum of its view has accepted it", node + 1,
               counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version));
-  if (record.joint()) check_succession(now, node, known, record.previous);
-  if (newest_ != none && history_[newest_].record.stamp.epoch < record.stamp.epoch)
-    check_succession(now, node, known, history_[newest_].record.view);
+  if (newest_ == none) return;
+  const Epoch committed = history_[newest_].record.stamp.epoch;
+  if (committed >= record.stamp.epoch) return;
+  const Known* link = &known;
+  while (link->record.joint()) {
+    check_succession(now, node, *link);
+    const Epoch previous = link->record.previous.epoch;
+    const std::size_t index = previous <= committed ? none : find({previous, 1});
+    if (index == none) break;
+    link = &history_[index];
+  }
+  if (!link->record.joint() && quorum_survives(history_[newest_].record.view))
+    fail(Invariant::agreement, now,
+         text("node %d committed %llu.%d/%u as if from nothing, while a quorum of view %llu.%d lives", node + 1,
+              counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version, counter(committed),
+              proposer(committed)));
 }
 
-// Either a quorum of the old view has accepted its successor, or those of its members that still live in
-// it and have not voted for the new epoch are too few to decide anything without it.
-void Checker::check_succession(SimTime now, NodeId node, const Known& known, const View& old) {
-  const Epoch epoch = known.record.stamp.epoch;
-  if (old.epoch >= epoch || old.is_quorum(acceptors_in(old, known))) return;
-  NodeSet unbound;
+// Either a quorum of the old view has accepted its successor; or so many of its members have voted for the
+// successor's epoch that the others decide nothing without them, and none of its decisions is unknown to
+// them; or no quorum of it is left.
+void Checker::check_succession(SimTime now, NodeId node, const Known& next) {
+  const Epoch epoch = next.record.stamp.epoch;
+  const View& old = next.record.previous;
+  if (old.epoch >= epoch || old.is_quorum(acceptors_in(old, next))) return;
+  NodeSet bound = acceptors_in(old, next);
+  const Candidacy& own = candidacy(epoch);
   for (const NodeId member : old.members)
-    if (lives_[member].alive && old.holds(member, machines_[member].daemon) && lives_[member].promised < epoch)
-      unbound.add(member);
-  if (old.is_quorum(unbound))
+    if (old.holds(member, own.voted_in[member])) bound.add(member);
+  if (!old.is_hit_by(bound) && quorum_survives(old))
     fail(Invariant::agreement, now,
-         text("node %d holds %llu.%d/%u committed, but a quorum of view %llu.%d can still decide against it", node + 1,
-              counter(epoch), proposer(epoch), known.record.stamp.version, counter(old.epoch), proposer(old.epoch)));
+         text("node %d holds %llu.%d/%u committed, but a quorum of view %llu.%d lives that never voted for it", node + 1,
+              counter(epoch), proposer(epoch), next.record.stamp.version, counter(old.epoch), proposer(old.epoch)));
 }
 
 bool Checker::quorum_survives(const View& view) const {
@@ -253,14 +268,24 @@ bool Checker::sound_throughout(SimTime now, NodeId node, NodeSet kept) const {
   return true;
 }
 
-void Checker::accuse(SimTime now, NodeSet accused, NodeSet kept) {
+void Checker::accuse(SimTime now, NodeId accuser, NodeSet accused, NodeSet kept) {
+  // Beyond its cap, a detector no longer knows its own lateness from silence.
+  const bool knows_itself = soundness_.frozen_ns[accuser] * 5 < config_->timing.lateness_cap().ns * 4;
+  // Where a third node was frozen, those who heard it last disagree for a while about who is silent.
+  bool others_sound = true;
+  for (const NodeId other : kept)
+    if (other != accuser && soundness_.node[other] > now - config_->timing.detection.ns * 4) others_sound = false;
   for (const NodeId node : accused) {
     Accusation& accusation = accusations_[node];
     const Incarnation daemon = machines_[node].daemon;
     if (!daemon.known()) continue;
     if (!(accusation.of == daemon)) accusation = {daemon, false, false};
     accusation.made = true;
-    accusation.justified = accusation.justified || !sound_throughout(now, node, kept);
+    const bool justified = !sound_throughout(now, node, kept);
+    accusation.justified = accusation.justified || justified;
+    if (!justified && knows_itself && others_sound)
+      fail(Invariant::accuser, now,
+           text("node %d accuses node %d, which runs, and is heard by all that are to stay", accuser + 1, node + 1));
   }
 }
 
@@ -282,7 +307,7 @@ void Checker::check_expelled(SimTime now, const Record& record) {
 Checker::Candidacy& Checker::candidacy(Epoch epoch) {
   for (std::size_t i = candidacies_.size(); i > 0; --i)
     if (candidacies_[i - 1].epoch == epoch) return candidacies_[i - 1];
-  candidacies_.push_back({epoch, {}, false, {}, {}});
+  candidacies_.push_back({epoch, {}, false, {}, {}, {}});
   return candidacies_.back();
 }
 
@@ -297,6 +322,7 @@ void Checker::vote(SimTime now, NodeId node, Epoch epoch, const char* how) {
   if (epoch <= life.promised_before && !life.promised_before.is_genesis())
     complain(life.promised_before, "an earlier life of it has promised");
   life.promised = std::max(life.promised, epoch);
+  candidacy(epoch).voted_in[node] = machines_[node].daemon;
 }
 
 // A restarted voter keeps quiet until every lease that it may have acknowledged before is over.
@@ -318,14 +344,15 @@ void Checker::vote_out(NodeId node, const Candidacy& candidacy) {
 void Checker::on_prepare(SimTime now, NodeId node, const Prepare& prepare) {
   waited(now, node, "stood as a candidate");
   Candidacy& own = candidacy(prepare.epoch);
+  const std::size_t base = find(prepare.base);
   for (const NodeId out : prepare.expel) {
-    // An old life left out in favour of the new one is no accusation.
+    // To leave out a life that has ended is no accusation.
     const Incarnation daemon = machines_[out].daemon;
-    if (!daemon.known() || (prepare.members.has(out) && prepare.incarnations[out] == daemon)) continue;
+    if (base == none || !history_[base].record.view.holds(out, daemon)) continue;
     own.out.add(out);
     own.out_as[out] = daemon;
   }
-  accuse(now, own.out, prepare.members);
+  accuse(now, node, own.out, prepare.members);
   // A candidate need not have voted for itself.
   if (lives_[node].promised == prepare.epoch) vote_out(node, own);
 }
@@ -350,7 +377,10 @@ void Checker::on_accept(SimTime now, NodeId node, const Accept& accept) {
       if (known.epoch < accept.record.stamp.epoch) own.base = std::max(own.base, known);
   }
   know(now, accept.record);
-  if (accept.record.joint()) accuse(now, accept.record.expelled - accept.record.view.members, accept.record.view.members);
+  const NodeSet out = accept.record.expelled - accept.record.view.members;
+  for (const NodeId accused : out)
+    if (accept.record.joint() && accept.record.previous.holds(accused, machines_[accused].daemon))
+      accuse(now, node, NodeSet::of(accused), accept.record.view.members);
 }
 
 void Checker::sending(SimTime now, NodeId node, const Message& message) {

@@ -81,6 +81,7 @@ class Checker {
     bool proposed = false;
     NodeSet out;          // running nodes that its Prepare leaves out of a view that held them …
     std::array<Incarnation, max_sim_nodes> out_as{};  // … in these lives
+    std::array<Incarnation, max_sim_nodes> voted_in{};  // the life in which each node voted for it
   };
   // What one daemon has done in its present life, and what its node did in all lives.
   struct Life {
@@ -112,11 +113,11 @@ class Checker {
   void vote_out(NodeId node, const Candidacy& candidacy);
   void vote(SimTime now, NodeId node, Epoch epoch, const char* how);
   void waited(SimTime now, NodeId node, const char* what);
-  void accuse(SimTime now, NodeSet accused, NodeSet kept);
+  void accuse(SimTime now, NodeId accuser, NodeSet accused, NodeSet kept);
   bool sound_throughout(SimTime now, NodeId node, NodeSet kept) const;
   void first_commit(SimTime now, NodeId node, std::size_t index);
   void check_quorums(SimTime now, NodeId node, const Known& known);
-  void check_succession(SimTime now, NodeId node, const Known& known, const View& old);
+  void check_succession(SimTime now, NodeId node, const Known& next);
   void check_chain(SimTime now, NodeId node, const Known& known);
   void check_expelled(SimTime now, const Record& record);
   NodeSet acceptors_in(const View& view, const Known& known) const;

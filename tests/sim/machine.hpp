@@ -48,6 +48,7 @@ using Machines = std::array<Machine, max_sim_nodes>;
 struct Soundness {
   std::array<SimTime, max_sim_nodes> node{};
   std::array<std::array<SimTime, max_sim_nodes>, max_sim_nodes> pair{};
+  std::array<SimTime, max_sim_nodes> frozen_ns{};  // how long it was frozen of late, in one go or several
 };
 
 }  // namespace vigil::sim

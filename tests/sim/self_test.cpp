@@ -64,6 +64,7 @@ struct Rig {
     prepare.epoch = record.stamp.epoch;
     prepare.members = record.view.members;
     prepare.expel = record.expelled;
+    prepare.base = {record.previous.epoch, 1};
     checker.sending(now, record.stamp.epoch.proposer, prepare);
   }
   void promise(SimTime now, NodeId voter, Epoch epoch, Stamp accepted) {

@@ -207,7 +207,11 @@ void World::pause(Host& host, SimTime length) {
   host.paused = true;
   host.pause_after_effects = -1;
   soundness_.node[host.id] = sim_never;
-  at(now_ + length, What::resume, host.id);
+  const bool again = now_ - host.resume_at < scenario_.detection_ns() * 4;
+  SimTime& frozen = soundness_.frozen_ns[host.id];
+  frozen = (again ? frozen : 0) + length;
+  host.resume_at = now_ + length;
+  at(host.resume_at, What::resume, host.id);
 }
 
 void World::resume(Host& host) {

@@ -46,6 +46,7 @@ void World::prepare(const Scenario& scenario) {
     host = std::move(fresh);
     machines_[i] = {};
     soundness_.node[i] = sim_never;
+    soundness_.frozen_ns[i] = 0;
   }
   for (std::size_t i = 0; i < scenario_.nodes; ++i) {
     if (scenario_.stored_lease_known) hosts_[i].stored.longest_acknowledged = scenario_.config.timing.lease;
