@@ -8,6 +8,7 @@
 #include <termios.h>
 
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 #include "runtime/loop/clock.hpp"
@@ -75,17 +76,24 @@ Status SerialLink::start() {
   if (Status status = set_line(line.get()); !status) return status;
   Fd pace(::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC));
   if (!pace) return Error::from_errno(what + ": no timer", errno);
-  Result<SourceId> line_source = ring().watch(line.get(), POLLIN | POLLOUT, *this, line_tag);
-  if (!line_source) return line_source.error();
-  Result<SourceId> pace_source = ring().watch(pace.get(), POLLIN, *this, pace_tag);
-  if (!pace_source) {
-    ring().remove(*line_source);
-    return pace_source.error();
-  }
+  Fd rest(::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC));
+  if (!rest) return Error::from_errno(what + ": no timer", errno);
   line_ = std::move(line);
   pace_ = std::move(pace);
-  line_source_ = *line_source;
-  pace_source_ = *pace_source;
+  rest_ = std::move(rest);
+  Status watched = watch_line();
+  for (const auto& [fd, tag, source] : {std::tuple{&pace_, pace_tag, &pace_source_}, {&rest_, rest_tag, &rest_source_}}) {
+    if (!watched) break;
+    Result<SourceId> made = ring().watch(fd->get(), POLLIN, *this, tag);
+    if (made)
+      *source = *made;
+    else
+      watched = made.error();
+  }
+  if (!watched) {
+    close();
+    return watched;
+  }
   decoder_.reset();
   out_size_ = out_at_ = 0;
   waiting_.clear();
@@ -94,13 +102,15 @@ Status SerialLink::start() {
 
 void SerialLink::close() {
   if (!line_) return;
-  ring().remove(line_source_);
-  ring().remove(pace_source_);
-  line_source_ = pace_source_ = {};
+  for (SourceId* source : {&line_source_, &pace_source_, &rest_source_}) {
+    if (source->valid()) ring().remove(*source);
+    *source = {};
+  }
   // Without this, closing a line whose other end has stopped reading could wait for its queue to empty.
   ::tcflush(line_.get(), TCOFLUSH);
   line_.reset();
   pace_.reset();
+  rest_.reset();
   set_usable(false);
 }
 
@@ -134,7 +144,7 @@ SendOutcome SerialLink::send(std::span<const std::byte> frame, NodeId to) {
 void SerialLink::pump() {
   while (write_out() && !waiting_.empty()) {
     if (const std::size_t unsent = unsent_in_tty(); unsent > 0) {
-      wake_in(serial_time(unsent, options_.baud));
+      set_timer(pace_, serial_time(unsent, options_.baud));
       return;
     }
     const Waiting& next = waiting_[0];
@@ -169,37 +179,65 @@ std::size_t SerialLink::unsent_in_tty() const {
   return static_cast<std::size_t>(bytes);
 }
 
-void SerialLink::wake_in(Duration delay) {
+void SerialLink::set_timer(const Fd& timer, Duration delay) {
   itimerspec when{};
   when.it_value.tv_sec = delay.ns / 1'000'000'000;
   when.it_value.tv_nsec = delay.ns % 1'000'000'000;
-  ::timerfd_settime(pace_.get(), 0, &when, nullptr);
+  ::timerfd_settime(timer.get(), 0, &when, nullptr);
 }
 
 // ---- in --------------------------------------------------------------------------------------------
 
-void SerialLink::on_ready(std::uint32_t tag, std::uint32_t events) {
-  if (tag == pace_tag) {
-    std::uint64_t expirations = 0;
-    while (::read(pace_.get(), &expirations, sizeof expirations) > 0) {
-    }
-    pump();
-    return;
-  }
-  if ((events & (POLLIN | POLLHUP | POLLERR)) != 0) drain();
-  if (line_ && (events & POLLOUT) != 0) pump();
+Status SerialLink::watch_line() {
+  Result<SourceId> source = ring().watch(line_.get(), POLLIN | POLLOUT, *this, line_tag);
+  if (!source) return source.error();
+  line_source_ = *source;
+  return {};
 }
 
-// Reads what is there, at most some 4 KiB at a turn, so that noise on a line cannot hold up the loop.
-void SerialLink::drain() {
+// A line brings its bytes one by one or in small portions: after a read nobody looks until a few dozen more
+// can have come. Far below what the kernel holds for us.
+void SerialLink::rest() {
+  constexpr std::size_t portion_bytes = 48;
+  if (line_source_.valid()) {
+    ring().remove(line_source_);
+    line_source_ = {};
+  }
+  set_timer(rest_, serial_time(portion_bytes, options_.baud));
+}
+
+void SerialLink::on_ready(std::uint32_t tag, std::uint32_t events) {
+  if (tag == line_tag) {
+    const bool came = (events & (POLLIN | POLLHUP | POLLERR)) != 0 && drain();
+    if (line_ && (events & POLLOUT) != 0) pump();
+    if (line_ && came) rest();
+    return;
+  }
+  std::uint64_t expirations = 0;
+  while (::read(tag == pace_tag ? pace_.get() : rest_.get(), &expirations, sizeof expirations) > 0) {
+  }
+  if (tag == rest_tag) {
+    const bool came = drain();
+    if (!line_) return;
+    if (came)
+      rest();
+    else if (!watch_line())
+      return fail(ENOMEM);
+  }
+  if (line_) pump();
+}
+
+// Reads what is there, at most some 4 KiB at a turn, so that noise on a line cannot hold up the loop. True when
+// anything came.
+bool SerialLink::drain() {
   std::array<std::byte, 512> bytes;
   for (int turn = 0; turn < 8; ++turn) {
     const ssize_t size = ::read(line_.get(), bytes.data(), bytes.size());
     if (size < 0 && errno == EINTR) continue;
-    if (size < 0 && errno == EAGAIN) return;
+    if (size < 0 && errno == EAGAIN) return turn > 0;
     if (size <= 0) {  // end of file, EIO: the other end of a pseudo-terminal, or the device, is gone
       fail(size == 0 ? EPIPE : errno);
-      return;
+      return turn > 0;
     }
     const Instant received = boottime_now();
     for (std::size_t i = 0; i < static_cast<std::size_t>(size); ++i) {
@@ -211,12 +249,12 @@ void SerialLink::drain() {
       }
       ++counters_.frames_received;
       sink().on_frame(index(), *frame, received, LinkSource{});
-      if (!line_) return;  // the sink closed us
+      if (!line_) return true;  // the sink closed us
     }
     counters_.malformed += decoder_.malformed() + decoder_.crc_errors() - decoder_errors_seen_;
     decoder_errors_seen_ = decoder_.malformed() + decoder_.crc_errors();
   }
-  ring().again(line_source_);
+  return true;
 }
 
 }  // namespace vigil

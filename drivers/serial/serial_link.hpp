@@ -6,7 +6,8 @@
 // heartbeats that nobody wants any more. So a frame is handed to the tty only when the one before it has
 // left, and few wait: a heartbeat, an acknowledgement, and the fragments of a message. When they are too
 // many, another place in the queue gives way each time, so that of a message that is repeated every
-// fragment passes sooner or later. What comes in is always read, however much it is.
+// fragment passes sooner or later. What comes in is always read, however much it is; but a line that brings
+// single bytes does not wake the loop for each: after a read it rests for the time of a few dozen bytes.
 #pragma once
 
 #include "drivers/link.hpp"
@@ -39,22 +40,27 @@ class SerialLink final : public Link, private RingHandler {
   };
   static constexpr std::uint32_t line_tag = 0;
   static constexpr std::uint32_t pace_tag = 1;
+  static constexpr std::uint32_t rest_tag = 2;
 
   Status start() override;
   Status set_line(int fd) const;
   void on_ready(std::uint32_t tag, std::uint32_t events) override;
-  void drain();
+  bool drain();
   void pump();
   bool write_out();
   std::size_t unsent_in_tty() const;
-  void wake_in(Duration delay);
+  static void set_timer(const Fd& timer, Duration delay);
+  Status watch_line();
+  void rest();
   void fail(int error);
 
   SerialLinkOptions options_;
   Fd line_;
   Fd pace_;  // timerfd: when the tty should have sent what it has
-  SourceId line_source_;
+  Fd rest_;  // timerfd: when the line is read again
+  SourceId line_source_;  // not valid while the line rests
   SourceId pace_source_;
+  SourceId rest_source_;
   SerialDecoder decoder_;
   std::uint64_t decoder_errors_seen_ = 0;              // already in counters_.malformed
   std::array<std::byte, serial_encoded_bytes> out_{};  // the frame being written

@@ -33,6 +33,7 @@ AdapterHealth::AdapterHealth(const ClusterConfig& config, NodeId self) : config_
 
 void AdapterHealth::set_usable(AdapterIndex adapter, bool usable) {
   if (adapter >= limits::max_adapters) return;
+  if (usable_[adapter] != usable) proven_[adapter] = false;
   usable_[adapter] = usable;
 }
 
@@ -94,12 +95,15 @@ std::uint8_t AdapterHealth::advance(Instant now, const Detector& detector, const
   const NodeConfig& own = config_.nodes[self_];
   for (std::size_t i = 0; i < own.adapters.size(); ++i) {
     AdapterHealthReport judged = judge(static_cast<AdapterIndex>(i), detector, table);
+    proven_[i] = proven_[i] || (judged.receives && judged.is_received);
     const bool silent = judged.verdict == AdapterVerdict::deaf_or_mute || judged.verdict == AdapterVerdict::network_silent;
     if (!silent) {
       bad_since_[i] = Instant::never();
     } else {
       if (bad_since_[i].is_never()) bad_since_[i] = now;
-      const Instant confirmed = bad_since_[i] + silence_confirmation(config_.timing);
+      // At the start of a path one lost heartbeat is no failure.
+      const Duration confirmation = proven_[i] ? silence_confirmation(config_.timing) : config_.timing.detection;
+      const Instant confirmed = bad_since_[i] + confirmation;
       if (now < confirmed && reports_[i].verdict == AdapterVerdict::healthy) {
         judged.verdict = AdapterVerdict::healthy;
         next_ = earlier(next_, confirmed);

@@ -47,6 +47,7 @@ class AdapterHealth {
   const ClusterConfig& config_;
   NodeId self_;
   std::array<bool, limits::max_adapters> usable_{};
+  std::array<bool, limits::max_adapters> proven_{};  // worked both ways since it became usable
   std::array<AdapterHealthReport, limits::max_adapters> reports_{};
   std::array<Instant, limits::max_adapters> bad_since_{};  // never(): judged good
   Instant next_ = Instant::never();

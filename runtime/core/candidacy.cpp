@@ -118,6 +118,8 @@ void Membership::begin_prepare(const MembershipContext& context, const DesiredVi
     const Instant since = context.detector->suspected_since(node);
     silence = longer(silence, since - last);
     preparing.suspected_at = earlier(preparing.suspected_at, since);
+    if (accused_told_.has(node)) continue;
+    accused_told_.add(node);
     journal(effects, JournalKind::accused, EventName::node_down, node, since - last, "silent on every link: accused");
   }
   preparing.detect_us = static_cast<std::uint32_t>(silence.us());
@@ -166,7 +168,9 @@ bool Membership::authorised(const Preparing& preparing, bool& strict) const {
       return true;
     }
   }
-  return rule.votes_of(rule.voters - preparing.recovering) < rule.needed;
+  // By the rule of the configuration, and by that of the last view: it may have been smaller.
+  if (rule.votes_of(rule.voters - preparing.recovering) >= rule.needed) return false;
+  return !base.view.exists() || base.view.rule.votes_of(base.view.rule.voters - preparing.recovering) < base.view.rule.needed;
 }
 
 void Membership::on_promise(const MembershipContext& context, NodeId from, Incarnation incarnation,
@@ -186,8 +190,10 @@ void Membership::on_promise(const MembershipContext& context, NodeId from, Incar
     if (anew.members != preparing->desired.members) return abandon(context, config_.timing.retry());
     preparing->desired = anew;
   }
+  // Who joins must accept, so its refusal had better come now than when the record is in doubt.
   bool strict = false;
-  if (authorised(*preparing, strict)) propose_view(context, effects);
+  if (preparing->promised.includes(preparing->desired.joining) && authorised(*preparing, strict))
+    propose_view(context, effects);
 }
 
 void Membership::on_nack(const MembershipContext& context, NodeId from, const Nack& nack, Effects& effects) {
@@ -204,7 +210,9 @@ void Membership::on_nack(const MembershipContext& context, NodeId from, const Na
     return abandon(context, jitter(config_.timing.retry()));
   }
   if (nack.reason == NackReason::still_hear_suspect && preparing) {
-    journal(effects, JournalKind::voted, EventName::node_down, from, Duration{}, "vote refused: it still hears the accused");
+    if (!refusal_told_.has(from))
+      journal(effects, JournalKind::voted, EventName::node_down, from, Duration{}, "vote refused: it still hears the accused");
+    refusal_told_.add(from);
     return abandon(context, jitter(config_.timing.candidacy_step()));
   }
 }
@@ -231,10 +239,13 @@ void Membership::propose_view(const MembershipContext& context, Effects& effects
   record.expelled = wanted.expelled;
   if (joint_in_doubt(base)) record.expelled = record.expelled | (base.expelled - wanted.members);
   record.detect_us = preparing.detect_us;
-  record.state = base.stamp.epoch.is_genesis() ? initial_state(config_) : base.state;
-  record.state.config_hash = config_.hash;
-  record.state.config_version = config_.version;
-  apply_view_change(config_, wanted.expelled, wanted.left, wanted.joining, record.state);
+  record.state = base.state;
+  if (base.state.config_hash != config_.hash) {
+    // Another configuration: its groups are others, even where they have the same place.
+    record.state = state_of_new_configuration(config_, base.state, base.view.members - wanted.members);
+  } else {
+    apply_view_change(config_, wanted.expelled, wanted.left, wanted.joining, record.state);
+  }
   MembershipContext with_all = context;
   NodeFacts known = facts(with_all);
   known.ready = wanted.members;
@@ -256,6 +267,7 @@ void Membership::propose_state(const MembershipContext& context, Effects& effect
   proposing.record.stamp.version += 1;
   proposing.record.previous = View{};
   proposing.record.agree_us = agree_us_;
+  proposing.leases_over = lead_leases_over_;
   proposing.record.state = state;
   proposing.started = context.now;
   candidacy_ = proposing;
@@ -312,7 +324,7 @@ void Membership::commit(const MembershipContext& context, Effects& effects) {
   for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
     const auto node = static_cast<NodeId>(i);
     const bool running = proposing.leases_over[node] > context.now;
-    if (!proposing.record.view.members.has(node) && (running || (new_view && proposing.record.expelled.has(node))))
+    if (!proposing.record.view.members.has(node) && (running || proposing.record.expelled.has(node)))
       leases.push({node, running ? proposing.leases_over[node] - context.now : Duration{}});
   }
   const Commit news{proposing.record.stamp, leases};
@@ -320,6 +332,7 @@ void Membership::commit(const MembershipContext& context, Effects& effects) {
     if (node != self_) effects.push(effect::SendMessage{node, news});
   // Known only now; later records of this epoch carry it.
   if (new_view) agree_us_ = static_cast<std::uint32_t>((context.now - proposing.suspected_at).us());
+  lead_leases_over_ = proposing.leases_over;
   install(context, proposing.record, leases, effects);
   coordinator_.on_committed(committed_, effects);
   propose_state(context, effects);

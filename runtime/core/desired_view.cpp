@@ -35,7 +35,7 @@ void sort_members(const DesiredInput& input, DesiredView& desired) {
   for (NodeId node : input.base->view.members) {
     const bool self = node == input.table->self;
     const Peer& peer = input.table->peers[node];
-    const bool present = self || (peer.known && peer.heard);
+    const bool present = self || (peer.known && peer.heard && peer.latest.config_hash == input.config->hash);
     const bool same = input.base->view.holds(node, incarnation_of(input, node));
     const bool leaving = self ? input.self_leaving : peer.known && peer.latest.leaving;
     if (present && same && !leaving)

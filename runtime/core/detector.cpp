@@ -186,7 +186,7 @@ Instant Detector::next_deadline() const {
   Instant next = Instant::never();
   for (const Peer& peer : peers_)
     if (peer.heard) next = earlier(next, peer.deadline);
-  return earlier(next, next_scan_);
+  return next;  // paths are scanned by the way, with every heartbeat that is due
 }
 
 NodeSet Detector::heard_nodes() const {

@@ -99,16 +99,22 @@ using Effect = std::variant<effect::SendHeartbeat, effect::SendAck, effect::Send
                             effect::RenewLease, effect::AddAddress, effect::RemoveAddress, effect::RunAgent,
                             effect::Journal, effect::OperatorAnswer, effect::StartAfresh, effect::Left>;
 
+// What the busiest step of a node may emit: a view change tells every node several things, and every
+// group takes several steps.
+inline std::size_t effects_limit(const ClusterConfig& config) {
+  return 48 + 8 * config.nodes.size() + 16 * config.groups.size() + config.hooks.size();
+}
+
 // Ordered output of one step. Capacity is reserved once; a core that emits more than this in one
 // step is broken.
 class Effects {
  public:
-  static constexpr std::size_t limit = 512;
-  Effects() { items_.reserve(limit); }
+  static constexpr std::size_t largest_limit = 1136;  // effects_limit() of the largest configuration
+  explicit Effects(std::size_t limit = largest_limit) : limit_(limit) { items_.reserve(limit); }
   // Builds the alternative in place: a variant is as large as its largest, most effects are small.
   template <typename Alternative>
   void push(const Alternative& alternative) {
-    VIGIL_ASSERT(items_.size() < limit);
+    VIGIL_ASSERT(items_.size() < limit_);
     if constexpr (std::is_same_v<Alternative, Effect>)
       std::visit([this](const auto& one) { items_.emplace_back(one); }, alternative);
     else
@@ -121,6 +127,7 @@ class Effects {
 
  private:
   std::vector<Effect> items_;
+  std::size_t limit_;
 };
 
 }  // namespace vigil

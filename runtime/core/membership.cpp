@@ -57,10 +57,13 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
   }
   if (expelled_) return;
   const Stamp accepted = voter_.accepted().stamp;
-  if (accepted <= committed_.stamp)
+  if (accepted <= committed_.stamp) {
     unfinished_since_ = Instant::never();
-  else if (unfinished_since_.is_never())
+  } else if (unfinished_since_.is_never() || unfinished_ != accepted) {
     unfinished_since_ = context.now;
+    unfinished_ = accepted;
+  }
+  accused_told_ = accused_told_ - context.table->self_heard;
   if (voter_.promised() <= voter_.accepted().stamp.epoch)
     bound_since_ = Instant::never();
   else if (bound_since_.is_never())
@@ -156,6 +159,7 @@ void Membership::install(const MembershipContext& context, const Record& record,
   }
   if (!new_view) return;
   lost_lead_ = false;
+  refusal_told_ = {};
   journal(effects, JournalKind::decided, EventName::view_change, record.view.coordinator, Duration{}, "view installed");
   for (NodeId node : before.members - record.view.members)
     journal(effects, JournalKind::decided, EventName::node_down, node, Duration{},
@@ -225,6 +229,8 @@ void Membership::on_message(const MembershipContext& context, NodeId from, Incar
     on_fetch(context, from, *fetch, effects);
   } else if (const auto* record = std::get_if<CommittedRecord>(&message)) {
     install(context, record->record, record->leases, effects);
+  } else if (!committed_.view.holds(from, incarnation)) {
+    return;  // reports and requests are for members
   } else if (const auto* report = std::get_if<Report>(&message)) {
     coordinator_.on_report(from, *report, facts(context), effects);
     if (leading_ && std::holds_alternative<Idle>(candidacy_)) propose_state(context, effects);

@@ -123,6 +123,7 @@ class Membership {
   Record committed_;
   bool leading_ = false;
   std::uint32_t agree_us_ = 0;      // of the epoch that we lead
+  std::array<Instant, limits::max_nodes> lead_leases_over_{};  // of nodes outside its view, as its promises told
   bool lost_lead_ = false;          // a higher promise stands in our way: a new epoch is needed
   bool expelled_ = false;
   std::variant<Idle, Preparing, Proposing> candidacy_;
@@ -130,7 +131,10 @@ class Membership {
   NodeSet need_expelled_;
   Instant not_before_;              // no candidacy of ours before this
   Instant unfinished_since_ = Instant::never();  // a record was accepted and not heard of as committed
+  Stamp unfinished_;                             // which
   Instant bound_since_ = Instant::never();       // an epoch was promised and nothing accepted in it
+  NodeSet accused_told_;            // in the journal, once for each silence
+  NodeSet refusal_told_;
   Instant next_fetch_;
   Instant all_leases_over_;
   Epoch told_epoch_;                // whose proposal told us leases

@@ -14,12 +14,16 @@ NodeCore::Parts::Parts(const ClusterConfig& cluster_config, const NodeOptions& n
       incarnation(node_options.incarnation),
       detector(cluster_config, node_options.self),
       adapters(cluster_config, node_options.self),
-      membership(cluster_config, node_options, now) {
+      membership(cluster_config, node_options, now),
+      scratch(effects_limit(cluster_config)) {
   VIGIL_ASSERT(self < config.nodes.size());
   VIGIL_ASSERT(incarnation.known());
   table.self = self;
   table.now = now;
   for (Peer& peer : table.peers) peer.heard_since = Instant::never();
+  // Answers to what an earlier life asked of the agent, or reported, must not fit anything of this one.
+  next_request = static_cast<std::uint32_t>(incarnation.start_id % 0x4000'0000) + 1;
+  next_report = next_request;
   holders.reserve(config.groups.size());
   for (std::size_t i = 0; i < config.groups.size(); ++i) holders.emplace_back(config, self, static_cast<GroupIndex>(i));
 }
@@ -87,7 +91,7 @@ void NodeCore::Parts::dispatch(Instant now, const Event& event) {
     adapters.set_usable(adapter->adapter, adapter->usable);
     membership_due = true;
   } else if (const auto* persisted = std::get_if<event::Persisted>(&event)) {
-    membership.voter().on_persisted(*persisted);
+    membership.voter().on_persisted(now, *persisted);
   } else if (const auto* cleaned = std::get_if<event::Cleaned>(&event)) {
     if (cleaned->ok) membership.voter().on_cleaned();
   } else if (const auto* asked = std::get_if<event::OperatorAsked>(&event)) {
@@ -184,6 +188,7 @@ HolderContext NodeCore::Parts::holder_context(Instant now) {
   context.next_request = &next_request;
   context.next_report = &next_report;
   context.agent_up = agent_up;
+  context.member = membership.member();
   return context;
 }
 
@@ -191,7 +196,7 @@ HolderContext NodeCore::Parts::holder_context(Instant now) {
 
 void NodeCore::Parts::follow_record() {
   const Record& record = membership.committed();
-  if (membership.expelled() && !over && !goodbye) {
+  if (membership.expelled() && !over && !goodbye && !stop_wanted) {
     over = true;
     note(JournalKind::decided, EventName::node_down, self, "this node was voted out: it stops everything and starts afresh");
     scratch.push(effect::StartAfresh{"voted out of the cluster"});
@@ -241,21 +246,26 @@ void NodeCore::Parts::follow_adapters(std::uint8_t changed) {
   }
 }
 
+// Goodbye is said only when the cluster has agreed that we leave and nothing is here any more: after it, what
+// we owned counts as proven stopped, so nothing may be given to us meanwhile.
 void NodeCore::Parts::maybe_leave(Instant now) {
   const Record& record = membership.committed();
-  const bool asked = goodbye || stop_wanted || (membership.member() && record.state.leaving.has(self));
-  if (!asked || over) return;
+  const bool agreed = membership.member() && record.state.leaving.has(self);
+  if (over || (!agreed && !stop_wanted && !goodbye)) return;
   bool idle = true;
   for (const GroupHolder& holder : holders) idle = idle && holder.idle();
   bool owns = false;
   if (membership.member())
     for (std::size_t i = 0; i < record.state.group_count; ++i) owns = owns || record.state.groups[i].owner == self;
-  const bool alone = !membership.member() || !lease_good(now);
-  if (idle && (alone || !owns)) goodbye = true;
-  if (goodbye && (membership.expelled() || alone)) {
+  const bool alone = !membership.member() || (!lease_good(now) && quorum_lost_told);
+  if (agreed && idle && !owns && lease_good(now)) goodbye = true;
+  if (idle && (membership.expelled() || alone)) {
     over = true;
-    note(JournalKind::done, EventName::node_down_complete, self, "left in good order");
+    note(JournalKind::done, EventName::node_down_complete, self,
+         alone && membership.member() ? "stopped without a quorum: the others will have to find out" : "left in good order");
     scratch.push(effect::Left{});
+  } else if (stop_wanted && !agreed && membership.member() && lease_good(now)) {
+    ask_to_leave(now);
   }
 }
 

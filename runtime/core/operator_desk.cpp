@@ -7,15 +7,18 @@ namespace vigil {
 namespace {
 
 constexpr Duration patience = Duration::from_s(10);
+// A request of our own, made again until the cluster agrees that we leave; nobody waits for its answer.
+constexpr std::uint64_t leave_id = ~std::uint64_t{0};
 
 }  // namespace
 
 void NodeCore::Parts::on_operator(Instant now, const event::OperatorAsked& asked) {
-  if (asked.command.verb == OperatorVerb::node_stop && asked.command.node == self &&
-      (!membership.member() || !lease_good(now))) {
+  if (asked.command.verb == OperatorVerb::node_stop && asked.command.node == self) {
     stop_wanted = true;
-    scratch.push(effect::OperatorAnswer{asked.id, true, "stopping; this node serves nothing"});
-    return;
+    if (!membership.member() || !lease_good(now)) {
+      scratch.push(effect::OperatorAnswer{asked.id, true, "stopping without a quorum: what runs here is stopped, and not taken over"});
+      return;
+    }
   }
   if (!membership.member() || !lease_good(now)) {
     scratch.push(effect::OperatorAnswer{asked.id, false,
@@ -24,6 +27,12 @@ void NodeCore::Parts::on_operator(Instant now, const event::OperatorAsked& asked
   }
   if (!operators.try_push({asked.id, asked.command, now, now + patience}))
     scratch.push(effect::OperatorAnswer{asked.id, false, "too many commands at once; try again in a moment"});
+}
+
+void NodeCore::Parts::ask_to_leave(Instant now) {
+  for (const PendingOperator& pending : operators)
+    if (pending.command.verb == OperatorVerb::node_stop && pending.command.node == self) return;
+  (void)operators.try_push({leave_id, {OperatorVerb::node_stop, no_index, self}, now, now + patience});
 }
 
 void NodeCore::Parts::on_operator_reply(const OperatorReply& reply) {

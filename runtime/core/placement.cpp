@@ -424,6 +424,18 @@ ClusterState initial_state(const ClusterConfig& config) {
   return state;
 }
 
+ClusterState state_of_new_configuration(const ClusterConfig& config, const ClusterState& before, NodeSet absent) {
+  ClusterState state = initial_state(config);
+  NodeSet suspects = before.unfenced | absent;
+  for (std::size_t i = 0; i < before.group_count; ++i) suspects = suspects | before.groups[i].unproven;
+  NodeSet configured;
+  for (std::size_t i = 0; i < config.nodes.size(); ++i) configured.add(static_cast<NodeId>(i));
+  state.unfenced = suspects & configured;
+  state.standby = before.standby & configured;
+  for (std::size_t i = 0; i < state.group_count; ++i) state.groups[i].unproven = state.unfenced;
+  return state;
+}
+
 void apply_view_change(const ClusterConfig& config, NodeSet expelled, NodeSet left, NodeSet clean_rejoined,
                        ClusterState& state) {
   const NodeSet proven = left | clean_rejoined;

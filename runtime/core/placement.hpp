@@ -26,6 +26,11 @@ namespace vigil {
 // The state before the first view: every group offline, wanted as configured.
 ClusterState initial_state(const ClusterConfig& config);
 
+// The state when all members come with another configuration than `before` was made for (a cluster changes
+// it by stopping, so that everybody is clean): every group anew, and each of them unproven on every node
+// of before that may still serve something: `absent` members, and those unfenced or unproven already.
+ClusterState state_of_new_configuration(const ClusterConfig& config, const ClusterState& before, NodeSet absent);
+
 // Members left the view: groups they own or may still hold become unproven there, ownerless.
 // `expelled` fell silent; `left` said goodbye after stopping everything (proven).
 // `clean_rejoined` are members in a new incarnation, which were admitted only after they had cleaned:

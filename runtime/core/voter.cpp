@@ -9,6 +9,8 @@ namespace {
 
 // One raise of the ceiling serves this many epochs; the next is asked for when half are used.
 constexpr std::uint64_t ceiling_step = 1000;
+// A full disk is emptied sooner or later.
+constexpr Duration storage_retry = Duration::from_s(1);
 
 }  // namespace
 
@@ -44,9 +46,10 @@ void Voter::raise_ceiling(std::uint64_t counter, Effects& effects) {
   persist(effects);
 }
 
-void Voter::on_persisted(const event::Persisted& persisted) {
+void Voter::on_persisted(Instant now, const event::Persisted& persisted) {
   if (!persisted.ok) {
     storage_failed_ = true;
+    store_again_ = now + storage_retry;
     return;
   }
   // Writes complete in order: a later token covers an earlier one.
@@ -64,6 +67,11 @@ std::optional<Epoch> Voter::next_epoch() {
 
 void Voter::advance(const PeerTable& table, Effects& effects) {
   raise_ceiling(promised_.counter, effects);
+  if (storage_failed_ && table.now >= store_again_) {
+    store_again_ = table.now + storage_retry;
+    ceiling_token_ = next_token_;
+    persist(effects);
+  }
   if (!held_) return;
   const HeldVote vote = *held_;
   if (vote.prepare.epoch <= promised_ || table.now - vote.since > config_.timing.candidacy_step() * 4) {

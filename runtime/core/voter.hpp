@@ -24,7 +24,7 @@ class Voter {
 
   void on_prepare(const PeerTable& table, NodeId from, const Prepare& prepare, Effects& effects);
   void on_accept(Instant now, NodeId from, const Accept& accept, Effects& effects);
-  void on_persisted(const event::Persisted& persisted);
+  void on_persisted(Instant now, const event::Persisted& persisted);
   // Nothing of an earlier life is served any more.
   void on_cleaned() { clean_ = true; }
 
@@ -69,6 +69,7 @@ class Voter {
   Instant wait_until_;
   bool clean_ = false;
   bool storage_failed_ = false;
+  Instant store_again_;                   // after a failure
   std::uint64_t persisted_ceiling_ = 0;   // on storage since this start; 0: nothing yet
   std::uint64_t requested_ceiling_ = 0;
   std::uint64_t wanted_counter_ = 0;      // somebody needs a vote this high

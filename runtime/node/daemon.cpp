@@ -35,8 +35,9 @@ Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, const 
       lateness_(config.timing.interval),
       transport_(config, options.self, incarnation_, keys, log, *this),
       agent_(std::move(launched), log, *this),
-      effects_(std::make_unique<Effects>()) {
-  waiting_.reserve(waiting_limit);
+      effects_(std::make_unique<Effects>(effects_limit(config))),
+      waiting_limit_(32 + 8 * config.groups.size()) {
+  waiting_.reserve(waiting_limit_);
 }
 
 Daemon::~Daemon() = default;
@@ -126,7 +127,7 @@ int Daemon::run() {
 
 void Daemon::feed(const Event& event) {
   if (stepping_) {
-    VIGIL_ASSERT(waiting_.size() < waiting_limit);
+    VIGIL_ASSERT(waiting_.size() < waiting_limit_);
     waiting_.push_back(event);
     return;
   }

@@ -99,7 +99,7 @@ class Daemon : private TransportListener,
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<NodeCore> core_;
   std::unique_ptr<Effects> effects_;
-  static constexpr std::size_t waiting_limit = 256;
+  std::size_t waiting_limit_;
   std::vector<Event> waiting_;      // what a step itself caused, in order; reserved once
   bool stepping_ = false;
   bool afresh_wanted_ = false;

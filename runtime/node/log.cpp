@@ -5,15 +5,30 @@
 
 #include <cstdio>
 
+#include "runtime/base/assert.hpp"
+
 namespace vigil {
 
-Log::Log() : wake_(::eventfd(0, EFD_CLOEXEC)), thread_([this] { run(); }) {}
+namespace {
+
+// Locked memory is counted in full: the default stack would be a quarter of the daemon.
+constexpr std::size_t stack_bytes = 128 * 1024;
+
+}  // namespace
+
+Log::Log() : wake_(::eventfd(0, EFD_CLOEXEC)) {
+  pthread_attr_t attributes;
+  VIGIL_ASSERT(::pthread_attr_init(&attributes) == 0);
+  VIGIL_ASSERT(::pthread_attr_setstacksize(&attributes, stack_bytes) == 0);
+  VIGIL_ASSERT(::pthread_create(&thread_, &attributes, &Log::run, this) == 0);
+  ::pthread_attr_destroy(&attributes);
+}
 
 Log::~Log() {
   stopping_.store(true, std::memory_order_release);
   const std::uint64_t one = 1;
   (void)!::write(wake_, &one, sizeof one);
-  thread_.join();
+  ::pthread_join(thread_, nullptr);
   ::close(wake_);
 }
 
@@ -50,13 +65,15 @@ void Log::drain() {
                  static_cast<unsigned long long>(lost));
 }
 
-void Log::run() {
-  while (!stopping_.load(std::memory_order_acquire)) {
+void* Log::run(void* argument) {
+  Log& log = *static_cast<Log*>(argument);
+  while (!log.stopping_.load(std::memory_order_acquire)) {
     std::uint64_t count = 0;
-    (void)!::read(wake_, &count, sizeof count);
-    drain();
+    (void)!::read(log.wake_, &count, sizeof count);
+    log.drain();
   }
-  drain();
+  log.drain();
+  return nullptr;
 }
 
 }  // namespace vigil

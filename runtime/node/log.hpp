@@ -3,12 +3,13 @@
 // that find the ring full are counted, and the count is said.
 #pragma once
 
+#include <pthread.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
-#include <thread>
 
 #include "runtime/base/bounded.hpp"
 
@@ -39,7 +40,7 @@ class Log {
     LogLevel level = LogLevel::info;
     BoundedString<300> text;
   };
-  void run();
+  static void* run(void* log);
   void drain();
 
   std::array<Line, capacity> lines_{};
@@ -48,7 +49,7 @@ class Log {
   std::atomic<std::uint64_t> lost_{0};
   std::atomic<bool> stopping_{false};
   int wake_ = -1;  // eventfd
-  std::thread thread_;
+  pthread_t thread_{};
 };
 
 }  // namespace vigil
