@@ -178,8 +178,8 @@ void Checker::first_commit(SimTime now, NodeId node, std::size_t index) {
     if (known.record.view.holds(member, accusations_[member].of)) accusations_[member] = {};
 }
 
-// A record is committed once a quorum of its view has accepted it, and every view before it, back to the
-// newest one committed, was rightly succeeded.
+// A record is committed once a quorum of its view has accepted it, and the newest view committed before it
+// was rightly succeeded.
 void Checker::check_quorums(SimTime now, NodeId node, const Known& known) {
   const Record& record = known.record;
   if (!record.view.is_quorum(acceptors_in(record.view, known)))
@@ -187,38 +187,30 @@ void Checker::check_quorums(SimTime now, NodeId node, const Known& known) {
          text("node %d holds %llu.%d/%u committed, but no quorum of its view has accepted it", node + 1,
               counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version));
   if (newest_ == none) return;
-  const Epoch committed = history_[newest_].record.stamp.epoch;
-  if (committed >= record.stamp.epoch) return;
-  const Known* link = &known;
-  while (link->record.joint()) {
-    check_succession(now, node, *link);
-    const Epoch previous = link->record.previous.epoch;
-    const std::size_t index = previous <= committed ? none : find({previous, 1});
-    if (index == none) break;
-    link = &history_[index];
-  }
-  if (!link->record.joint() && quorum_survives(history_[newest_].record.view))
-    fail(Invariant::agreement, now,
-         text("node %d committed %llu.%d/%u as if from nothing, while a quorum of view %llu.%d lives", node + 1,
-              counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version, counter(committed),
-              proposer(committed)));
+  const View& old = history_[newest_].record.view;
+  if (old.epoch >= record.stamp.epoch || !quorum_survives(old) || succeeded(old, known)) return;
+  fail(Invariant::agreement, now,
+       text("node %d holds %llu.%d/%u committed, but a quorum of view %llu.%d lives that never voted for it", node + 1,
+            counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version, counter(old.epoch),
+            proposer(old.epoch)));
 }
 
-// Either a quorum of the old view has accepted its successor; or so many of its members have voted for the
-// successor's epoch that the others decide nothing without them, and none of its decisions is unknown to
-// them; or no quorum of it is left.
-void Checker::check_succession(SimTime now, NodeId node, const Known& next) {
-  const Epoch epoch = next.record.stamp.epoch;
-  const View& old = next.record.previous;
-  if (old.epoch >= epoch || old.is_quorum(acceptors_in(old, next))) return;
-  NodeSet bound = acceptors_in(old, next);
-  const Candidacy& own = candidacy(epoch);
-  for (const NodeId member : old.members)
-    if (old.holds(member, own.voted_in[member])) bound.add(member);
-  if (!old.is_hit_by(bound) && quorum_survives(old))
-    fail(Invariant::agreement, now,
-         text("node %d holds %llu.%d/%u committed, but a quorum of view %llu.%d lives that never voted for it", node + 1,
-              counter(epoch), proposer(epoch), next.record.stamp.version, counter(old.epoch), proposer(old.epoch)));
+// Back from the record through what it replaces, proposals that were never committed included, there is an
+// epoch for which so many members of the old view voted, in the lives that it knows, that the others decide
+// nothing without them: from then on the old view's decisions were complete, and known to its successor.
+bool Checker::succeeded(const View& old, const Known& record) {
+  const Known* link = &record;
+  for (;;) {
+    NodeSet bound = acceptors_in(old, *link);
+    const Candidacy& own = candidacy(link->record.stamp.epoch);
+    for (const NodeId member : old.members)
+      if (old.holds(member, own.voted_in[member])) bound.add(member);
+    if (old.is_hit_by(bound)) return true;
+    const Epoch previous = link->record.previous.epoch;
+    const std::size_t index = link->record.joint() && previous > old.epoch ? find({previous, 1}) : none;
+    if (index == none) return false;
+    link = &history_[index];
+  }
 }
 
 bool Checker::quorum_survives(const View& view) const {

@@ -117,7 +117,7 @@ class Checker {
   bool sound_throughout(SimTime now, NodeId node, NodeSet kept) const;
   void first_commit(SimTime now, NodeId node, std::size_t index);
   void check_quorums(SimTime now, NodeId node, const Known& known);
-  void check_succession(SimTime now, NodeId node, const Known& next);
+  bool succeeded(const View& old, const Known& record);
   void check_chain(SimTime now, NodeId node, const Known& known);
   void check_expelled(SimTime now, const Record& record);
   NodeSet acceptors_in(const View& view, const Known& known) const;
