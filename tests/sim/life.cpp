@@ -83,6 +83,7 @@ void World::end_daemon(Host& host) {
   host.paused = false;
   host.pause_after_effects = -1;
   host.scripts.clear();
+  host.monitored.fill(false);
   host.disk_free_at = 0;
   for (auto& row : host.address_free_at) row.fill(0);
   host.script_free_at.fill(0);
