@@ -195,10 +195,10 @@ Status SerialLink::watch_line() {
   return {};
 }
 
-// A line brings its bytes one by one or in small portions: after a read nobody looks until a few dozen more
+// A line brings its bytes one by one or in small portions: after a read nobody looks until a hundred or so more
 // can have come. Far below what the kernel holds for us.
 void SerialLink::rest() {
-  constexpr std::size_t portion_bytes = 48;
+  constexpr std::size_t portion_bytes = 128;
   if (line_source_.valid()) {
     ring().remove(line_source_);
     line_source_ = {};

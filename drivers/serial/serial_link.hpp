@@ -7,7 +7,7 @@
 // left, and few wait: a heartbeat, an acknowledgement, and the fragments of a message. When they are too
 // many, another place in the queue gives way each time, so that of a message that is repeated every
 // fragment passes sooner or later. What comes in is always read, however much it is; but a line that brings
-// single bytes does not wake the loop for each: after a read it rests for the time of a few dozen bytes.
+// single bytes does not wake the loop for each: after a read it rests for the time of a hundred or so.
 #pragma once
 
 #include "drivers/link.hpp"

@@ -48,6 +48,8 @@ struct Timing {
   // Silence on one path until that path (not the node) counts as down. A swap to another adapter harms
   // nobody, so it need not be as sure as an expulsion: a one-way cut is then answered as fast as a crash.
   constexpr Duration path_detection() const { return longer(detection / 2, interval * 3); }
+  // How long the loop may hold back what comes in a burst, to wake once for it.
+  constexpr Duration gather() const { return interval / 16; }
   // A new node must be heard, both ways, this long before it is admitted.
   constexpr Duration admission() const { return interval * 5; }
   // A minority stops its applications after this long without a lease (its addresses fell silent already).

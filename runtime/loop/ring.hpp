@@ -133,6 +133,10 @@ class Ring {
   void remove(SourceId id);
 
   void set_wake_listener(WakeListener* listener) { listener_ = listener; }
+  // What comes within `gather` of the begin of a wait may be handed over together: frames arrive in
+  // bursts, and a wake-up costs more than a frame. A loop that slept longer than that is woken at once.
+  // Zero (the default), and kernels before 6.12: never held back.
+  void set_gather(Duration gather);
 
   // Waits until `deadline` (never(): without limit; now or earlier: not at all) or until something
   // comes, and calls the handlers of what is there. Returns how many handler calls were made.
@@ -195,6 +199,8 @@ class Ring {
   RingOptions options_;
   io_uring ring_{};
   bool queues_up_ = false;
+  bool gathers_ = false;         // the kernel has minimum waits
+  std::uint32_t gather_us_ = 0;
   bool absolute_ = false;  // waits take an absolute CLOCK_BOOTTIME deadline
   unsigned enter_flags_ = 0;
   unsigned setup_flags_ = 0;

@@ -49,6 +49,7 @@ Status Daemon::set_up() {
   if (!ring) return ring.error();
   ring_ = std::move(ring).value();
   ring_->set_wake_listener(this);
+  ring_->set_gather(config_.timing.gather());
   constexpr std::array signals = {SIGTERM, SIGINT, SIGHUP};
   if (const auto source = ring_->watch_signals(signals, *this); !source) return source.error();
   Result<std::unique_ptr<StateFile>> state =

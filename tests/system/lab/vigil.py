@@ -15,8 +15,8 @@ def cluster_toml(lab, profile="lan", application=None, extra="", key_file=None, 
     names = list(lab.nodes)
     text = ["version = 1", "[cluster]", 'name = "lab"', f'profile = "{profile}"',
             f'key_file = "{key_file or lab.dir / "cluster.key"}"',
-            "[[network]]", 'name = "public"', 'heartbeat = ["ethernet", "udp"]', 'backup = "private"',
-            "[[network]]", 'name = "private"', 'heartbeat = ["ethernet"]']
+            "[[network]]", 'name = "public"', 'heartbeat = ["ethernet"]', 'backup = "private"',
+            "[[network]]", 'name = "private"', 'heartbeat = ["udp"]']
     for a, b in lab.serial:
         text += ["[[network]]", f'name = "line-{a}-{b}"', 'kind = "serial"']
     for node in lab:
