@@ -46,11 +46,12 @@ bool Membership::change_needed(const MembershipContext& context, const DesiredVi
 }
 
 // How long after the need arose this node steps forward.
-Duration Membership::patience(const MembershipContext& context, const DesiredView& desired) const {
+Duration Membership::patience(const MembershipContext& context, const DesiredView& desired) {
   const Record& base = voter_.accepted();
   const bool member = base.view.holds(self_, incarnation_);
   const NodeSet candidates = member ? desired.kept : desired.members;
-  Duration wait = config_.timing.candidacy_step() * rank_of(self_, base.view.coordinator, candidates);
+  rank_ = rank_of(self_, base.view.coordinator, candidates);
+  Duration wait = config_.timing.candidacy_step() * rank_;
   // A member that we still hear is left out only for a broken pair that lasts.
   if (desired.expelled.intersects(context.table->self_heard)) {
     bool only_restarted = true;
@@ -62,6 +63,20 @@ Duration Membership::patience(const MembershipContext& context, const DesiredVie
   if (!member && desired.members.count() < static_cast<int>(config_.nodes.size()))
     wait = wait + config_.timing.detection + config_.timing.admission();
   return wait;
+}
+
+// We promised a candidate an epoch a moment ago, and it lives: two at a time would only outbid each other.
+bool Membership::another_is_at_it(const MembershipContext& context) const {
+  const Epoch promised = voter_.promised();
+  if (bound_since_.is_never() || bound_ != promised || promised.proposer == self_) return false;
+  if (promised.proposer >= config_.nodes.size() || !context.table->peers[promised.proposer].heard) return false;
+  return context.now - bound_since_ < config_.timing.candidacy_step() * 4;
+}
+
+// A round that came to nothing is tried again by rank, as the first one was.
+Duration Membership::pause_after_failure() {
+  const Duration step = config_.timing.candidacy_step();
+  return step * (1 + rank_) + Duration::from_ns(random_.between(0, step.ns));
 }
 
 void Membership::consider_candidacy(const MembershipContext& context, Effects& effects) {
@@ -83,7 +98,7 @@ void Membership::consider_candidacy(const MembershipContext& context, Effects& e
     if (wanted.members.includes(proposing->record.view.members) && (view_change || wanted.expelled.empty())) return;
     abandon(context, {});
   }
-  if (context.now < later(not_before_, need_since_ + patience(context, wanted))) return;
+  if (context.now < later(not_before_, need_since_ + patience(context, wanted)) || another_is_at_it(context)) return;
   begin_prepare(context, wanted, effects);
 }
 

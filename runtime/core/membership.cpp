@@ -64,20 +64,22 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
     unfinished_ = accepted;
   }
   accused_told_ = accused_told_ - context.table->self_heard;
-  if (voter_.promised() <= voter_.accepted().stamp.epoch)
+  if (voter_.promised() <= voter_.accepted().stamp.epoch) {
     bound_since_ = Instant::never();
-  else if (bound_since_.is_never())
+  } else if (bound_since_.is_never() || bound_ != voter_.promised()) {
     bound_since_ = context.now;
+    bound_ = voter_.promised();
+  }
   const Duration patience_spent = config_.timing.candidacy_step() * 4;
   if (auto* preparing = std::get_if<Preparing>(&candidacy_)) {
     if (context.now - preparing->started > patience_spent || preparing->epoch < voter_.promised())
-      abandon(context, Duration::from_ns(random_.between(0, config_.timing.candidacy_step().ns)));
+      abandon(context, pause_after_failure());
     else if (context.now >= preparing->resend)
       send_prepare(context, *preparing, effects);
   } else if (auto* proposing = std::get_if<Proposing>(&candidacy_)) {
     const bool view_change = proposing->record.stamp.version == 1;
     if (view_change && context.now - proposing->started > patience_spent)
-      abandon(context, Duration::from_ns(random_.between(0, config_.timing.candidacy_step().ns)));
+      abandon(context, pause_after_failure());
     else if (context.now >= proposing->resend)
       send_accept(context, *proposing, effects);
   }

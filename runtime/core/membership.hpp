@@ -82,7 +82,9 @@ class Membership {
   void consider_candidacy(const MembershipContext& context, Effects& effects);
   bool change_needed(const MembershipContext& context, const DesiredView& desired) const;
   bool cold_start_possible(const MembershipContext& context, const DesiredView& desired) const;
-  Duration patience(const MembershipContext& context, const DesiredView& desired) const;
+  Duration patience(const MembershipContext& context, const DesiredView& desired);
+  bool another_is_at_it(const MembershipContext& context) const;
+  Duration pause_after_failure();
   void begin_prepare(const MembershipContext& context, const DesiredView& desired, Effects& effects);
   void send_prepare(const MembershipContext& context, Preparing& preparing, Effects& effects);
   void on_promise(const MembershipContext& context, NodeId from, Incarnation incarnation, const Promise& promise,
@@ -133,6 +135,8 @@ class Membership {
   Instant unfinished_since_ = Instant::never();  // a record was accepted and not heard of as committed
   Stamp unfinished_;                             // which
   Instant bound_since_ = Instant::never();       // an epoch was promised and nothing accepted in it
+  Epoch bound_;                                  // which
+  int rank_ = 0;                                 // our place among those who could lead, when last looked at
   NodeSet accused_told_;            // in the journal, once for each silence
   NodeSet refusal_told_;
   Instant next_fetch_;

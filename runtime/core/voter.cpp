@@ -100,7 +100,8 @@ void Voter::on_prepare(const PeerTable& table, NodeId from, const Prepare& prepa
   if (prepare.epoch < promised_ && !(seeded_bug(Bug::vote_twice_in_epoch) && prepare.epoch.counter == promised_.counter))
     return refuse(from, prepare.epoch, NackReason::epoch_too_low, {}, effects);
   if (prepare.epoch.counter > persisted_ceiling_) return;  // asked for; the candidate repeats itself
-  const bool same = held_ && held_->from == from && held_->prepare.members == prepare.members;
+  // The hold is for evidence to show, whoever asks: another candidate's turn does not begin it anew.
+  const bool same = held_ && held_->prepare.members == prepare.members;
   HeldVote vote{from, prepare, same ? held_->since : table.now};
   consider(table, vote, effects);
 }
