@@ -127,8 +127,7 @@ SendOutcome SerialLink::send(std::span<const std::byte> frame, NodeId to) {
   if (!usable()) return SendOutcome::unusable;
   if (to != everyone && !reaches(to)) return SendOutcome::not_reachable;
   if (waiting_.full()) {
-    waiting_.erase(gives_way_);
-    gives_way_ = (gives_way_ + 1) % waiting_.capacity();
+    waiting_.erase(static_cast<std::size_t>(gives_way_.below(waiting_.size())));
     ++counters_.send_dropped;
   }
   Waiting newest;

@@ -5,13 +5,14 @@
 // A line is slow: at 9600 baud a full frame takes 0.22 s, and a tty's own queue would hold seconds of
 // heartbeats that nobody wants any more. So a frame is handed to the tty only when the one before it has
 // left, and few wait: a heartbeat, an acknowledgement, and the fragments of a message. When they are too
-// many, another place in the queue gives way each time, so that of a message that is repeated every
-// fragment passes sooner or later. What comes in is always read, however much it is; but a line that brings
+// many, one of them gives way at random, so that of a message that is repeated every fragment passes
+// sooner or later. What comes in is always read, however much it is; but a line that brings
 // single bytes does not wake the loop for each: after a read it rests for the time of a hundred or so.
 #pragma once
 
 #include "drivers/link.hpp"
 #include "drivers/serial/serial_framing.hpp"
+#include "runtime/base/random.hpp"
 #include "runtime/loop/fd.hpp"
 
 namespace vigil {
@@ -67,7 +68,7 @@ class SerialLink final : public Link, private RingHandler {
   std::size_t out_size_ = 0;
   std::size_t out_at_ = 0;
   BoundedVector<Waiting, 8> waiting_;  // oldest first
-  std::size_t gives_way_ = 0;          // the place that gives way next
+  Random gives_way_{1};                // which place gives way: in no rhythm that repetitions could share
 };
 
 }  // namespace vigil
