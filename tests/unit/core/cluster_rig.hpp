@@ -3,8 +3,8 @@
 // node crashes, which messages are lost, how long it goes on. What came of it is text: records that
 // were committed, gates that opened and closed, applications, journal lines.
 //
-// It watches one thing by itself: an address that two nodes serve at one moment, or an application
-// with state that two nodes run, is a line "VIOLATION", which no golden file has.
+// It watches some things by itself: an address that two nodes serve at one moment, an application with
+// state that two nodes run, two records under one stamp are a line "VIOLATION", which no golden file has.
 #pragma once
 
 #include <functional>
@@ -95,6 +95,7 @@ class ClusterRig {
   // Runs until the clock has gone on by this much.
   void run(Duration duration) {
     const Instant end = now_ + duration;
+    int turns = 0;  // at one moment
     for (;;) {
       Instant next = end;
       if (!queue_.empty()) next = earlier(next, queue_.begin()->first);
@@ -103,6 +104,8 @@ class ClusterRig {
         for (const auto& [id, gate] : machine.gates)
           if (gate.speaks) next = earlier(next, machine.lease_until);
       }
+      turns = next > now_ ? 0 : turns + 1;
+      if (turns > 10'000) bad_text("a core whose deadline does not pass");
       now_ = later(now_, next);
       watch_leases();
       if (now_ >= end && (queue_.empty() || queue_.begin()->first > end) && !anybody_due()) return;
@@ -271,6 +274,11 @@ class ClusterRig {
     const Record& record = machine.core->committed();
     if (record.stamp == machine.told) return;
     machine.told = record.stamp;
+    const auto [known, first] = records_.try_emplace(record.stamp, record);
+    if (!first && !(known->second == record)) {
+      ++violations_;
+      say(node, "VIOLATION: another record under this stamp is committed elsewhere");
+    }
     std::string line = "record " + text_of(config_, record.stamp.epoch) + "/" + std::to_string(record.stamp.version) +
                        " of " + text_of(config_, record.view.members);
     for (std::size_t i = 0; i < config_.groups.size(); ++i) {
@@ -426,6 +434,7 @@ class ClusterRig {
   Filter filter_;
   std::function<void(NodeId, NodeId, Message&)> tamper_;
   std::vector<Line> lines_;
+  std::map<Stamp, Record> records_;  // every one that was committed
   Instant now_{1'000'000'000};
   bool storage_fails_ = false;
   std::uint64_t operator_id_ = 0;
