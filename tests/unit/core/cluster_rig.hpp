@@ -22,10 +22,6 @@ inline const char* const message_texts[] = {"Prepare",       "Promise",         
                                             "Commit",        "Fetch",           "CommittedRecord", "Report", "ReportAck",
                                             "OperatorRequest", "OperatorReply", "JournalShare"};
 
-inline std::string text_of(const ClusterConfig& config, const Epoch& epoch) {
-  return std::to_string(epoch.counter) + "." + text_of(config, epoch.proposer);
-}
-
 class ClusterRig {
  public:
   static constexpr Duration delay = Duration::from_us(200);    // of every frame
@@ -279,7 +275,7 @@ class ClusterRig {
       ++violations_;
       say(node, "VIOLATION: another record under this stamp is committed elsewhere");
     }
-    std::string line = "record " + text_of(config_, record.stamp.epoch) + "/" + std::to_string(record.stamp.version) +
+    std::string line = "record " + view_text(record.stamp.epoch) + "/" + std::to_string(record.stamp.version) +
                        " of " + text_of(config_, record.view.members);
     for (std::size_t i = 0; i < config_.groups.size(); ++i) {
       const GroupState& group = record.state.groups[i];
@@ -288,6 +284,14 @@ class ClusterRig {
       if (!group.unproven.empty()) line += " after " + text_of(config_, group.unproven);
     }
     say(node, line);
+  }
+
+  // Views are numbered as they were committed: how many epochs came to nothing is not a test's matter.
+  std::string view_text(const Epoch& epoch) {
+    std::size_t number = 0;
+    while (number < epochs_.size() && epochs_[number] != epoch) ++number;
+    if (number == epochs_.size()) epochs_.push_back(epoch);
+    return std::to_string(number + 1) + "." + text_of(config_, epoch.proposer);
   }
 
   // ---- the network ----------------------------------------------------------------------------------
@@ -434,6 +438,7 @@ class ClusterRig {
   Filter filter_;
   std::function<void(NodeId, NodeId, Message&)> tamper_;
   std::vector<Line> lines_;
+  std::vector<Epoch> epochs_;        // that had a committed record, in the order of its commit
   std::map<Stamp, Record> records_;  // every one that was committed
   Instant now_{1'000'000'000};
   bool storage_fails_ = false;

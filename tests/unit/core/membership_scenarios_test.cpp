@@ -1,5 +1,5 @@
 // Plays tests/scenarios/membership/*.txt: some whole cores on a scripted network (cluster_rig.hpp), what
-// happens to them in, and out what they committed, which gates opened and closed, and their journals; one
+// happens to them in, and out what they committed (VIEW.COORDINATOR/VERSION), which gates opened and closed, and their journals; one
 // line for all nodes that say the same. Events:
 //
 //   start alpha,beta [hash=2]     power on (hash: with another configuration than the rest)

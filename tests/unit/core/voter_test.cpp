@@ -405,6 +405,23 @@ void a_held_vote_becomes_an_objection_when_the_pair_heals(void**) {
   assert_int_equal(f.reason(), NackReason::still_hear_suspect);
 }
 
+// The hold is for evidence to show, whoever asks.
+void another_candidate_does_not_start_the_hold_anew(void**) {
+  Fixture f;
+  f.ready();
+  assert_int_equal(f.answer(f.ask({5, 0}, nodes({0, 1, 2, 4}))), '-');
+  f.wait(lan.vote_hold() - Duration::from_ms(1));
+  assert_int_equal(f.answer(f.ask({6, 2}, nodes({0, 1, 2, 4}))), '-');
+  f.wait(Duration::from_ms(1));
+  assert_int_equal(f.answer(f.ask({7, 0}, nodes({0, 1, 2, 4}))), 'P');
+  // … for the same question: who is left out besides has a wait of its own.
+  Fixture g;
+  g.ready();
+  assert_int_equal(g.answer(g.ask({5, 0}, nodes({0, 1, 2, 4}))), '-');
+  g.wait(lan.vote_hold());
+  assert_int_equal(g.answer(g.ask({6, 0}, nodes({0, 1, 2}))), '-');
+}
+
 void a_held_vote_is_forgotten_with_its_candidacy(void**) {
   Fixture f;
   f.ready();
@@ -535,6 +552,7 @@ int main() {
       cmocka_unit_test(a_committed_view_says_who_is_acknowledged),
       cmocka_unit_test(opinion_table),
       cmocka_unit_test(a_held_vote_becomes_an_objection_when_the_pair_heals),
+      cmocka_unit_test(another_candidate_does_not_start_the_hold_anew),
       cmocka_unit_test(a_held_vote_is_forgotten_with_its_candidacy),
       cmocka_unit_test(one_objection_outweighs_what_would_agree),
       cmocka_unit_test(to_its_own_candidacy_it_does_not_object),
