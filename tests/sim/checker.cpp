@@ -8,8 +8,9 @@
 namespace vigil::sim {
 
 const char* to_string(Invariant invariant) {
-  static constexpr const char* names[] = {"none",          "I1 one owner", "I2 agreement",   "I3 proof",
-                                          "I4 durability", "I6 accuser",   "C convergence", "core assertion"};
+  static constexpr const char* names[] = {"none",          "I1 one owner",   "I2 agreement",
+                                          "I3 proof",      "I4 durability",  "I6 accuser",
+                                          "C convergence", "core assertion", "determinism"};
   return names[static_cast<std::size_t>(invariant)];
 }
 
@@ -86,8 +87,8 @@ std::size_t Checker::know(SimTime now, const Record& record) {
   if (index != none) {
     if (!same_decision(history_[index].record, record))
       fail(Invariant::agreement, now,
-           text("two different records carry stamp %llu.%d/%u", counter(record.stamp.epoch), proposer(record.stamp.epoch),
-                record.stamp.version));
+           text("two different records carry stamp %llu.%d/%u", counter(record.stamp.epoch),
+                proposer(record.stamp.epoch), record.stamp.version));
     return index;
   }
   for (std::size_t i = 0; i < history_size_; ++i) {
@@ -126,7 +127,8 @@ void Checker::accepted(SimTime now, NodeId node, const Record& record) {
   if (record.stamp.epoch.proposer == node)
     for (std::size_t i = 0; i <= index; ++i) {
       const Stamp stamp = history_[i].record.stamp;
-      if (stamp.epoch == record.stamp.epoch && stamp > life.accepted && stamp <= record.stamp) count_acceptance(node, i);
+      if (stamp.epoch == record.stamp.epoch && stamp > life.accepted && stamp <= record.stamp)
+        count_acceptance(node, i);
     }
   life.accepted = record.stamp;
   clear_votes_against_members(life, record);
@@ -243,7 +245,8 @@ void Checker::check_chain(SimTime now, NodeId node, const Known& known) {
   }
   for (std::size_t g = 0; newest_ != none && g < config_->groups.size(); ++g) {
     const Record& last = history_[newest_].record;
-    if (quorum_survives(last.view) && last.stamp < stamp && known.record.state.groups[g].generation < last.state.groups[g].generation)
+    if (quorum_survives(last.view) && last.stamp < stamp &&
+        known.record.state.groups[g].generation < last.state.groups[g].generation)
       fail(Invariant::durability, now, text("node %d: the generation of group %zu went back", node + 1, g));
   }
 }
@@ -322,8 +325,9 @@ void Checker::waited(SimTime now, NodeId node, const char* what) {
   const Life& life = lives_[node];
   if (!life.acknowledged_before) return;
   if (machines_[node].clock.at(now) < life.started + outlast(config_->timing.lease))
-    fail(Invariant::proof, now,
-         text("node %d %s so soon after its restart that a lease it acknowledged before may still run", node + 1, what));
+    fail(
+        Invariant::proof, now,
+        text("node %d %s so soon after its restart that a lease it acknowledged before may still run", node + 1, what));
 }
 
 void Checker::vote_out(NodeId node, const Candidacy& candidacy) {
@@ -434,12 +438,12 @@ void Checker::opening_gate(SimTime now, NodeId node, std::size_t group, std::siz
     if (other == node) continue;
     if (machines_[i].gate_open(group, address, now))
       fail(Invariant::proof, now,
-           text("node %d opens its gate for address %zu of group %zu while the lease of node %d keeps its own open", node + 1,
-                address, group, other + 1));
+           text("node %d opens its gate for address %zu of group %zu while the lease of node %d keeps its own open",
+                node + 1, address, group, other + 1));
     else if (machines_[i].addresses[group][address].gate && both_members(node, other))
       fail(Invariant::proof, now,
-           text("node %d opens its gate for address %zu of group %zu, which node %d, a live member, has not released", node + 1,
-                address, group, other + 1));
+           text("node %d opens its gate for address %zu of group %zu, which node %d, a live member, has not released",
+                node + 1, address, group, other + 1));
   }
 }
 

@@ -21,7 +21,17 @@
 
 namespace vigil::sim {
 
-enum class Invariant : std::uint8_t { none, one_owner, agreement, proof, durability, accuser, convergence, assertion };
+enum class Invariant : std::uint8_t {
+  none,
+  one_owner,
+  agreement,
+  proof,
+  durability,
+  accuser,
+  convergence,
+  assertion,
+  determinism
+};
 const char* to_string(Invariant invariant);
 
 struct Violation {
@@ -77,10 +87,10 @@ class Checker {
   // One epoch's candidacy.
   struct Candidacy {
     Epoch epoch;
-    Stamp base;           // newest record known to the candidate before it proposed
+    Stamp base;  // newest record known to the candidate before it proposed
     bool proposed = false;
-    NodeSet out;          // running nodes that its Prepare leaves out of a view that held them …
-    std::array<Incarnation, max_sim_nodes> out_as{};  // … in these lives
+    NodeSet out;  // running nodes that its Prepare leaves out of a view that held them …
+    std::array<Incarnation, max_sim_nodes> out_as{};    // … in these lives
     std::array<Incarnation, max_sim_nodes> voted_in{};  // the life in which each node voted for it
   };
   // What one daemon has done in its present life, and what its node did in all lives.

@@ -39,7 +39,9 @@ class NodeClock {
   static constexpr std::int64_t million = 1'000'000;
   static constexpr std::int64_t furthest_ns = 4'000'000'000'000;  // keeps the products inside 63 bits
 
-  std::int64_t scaled(std::int64_t real_ns) const { return real_ns + real_ns / million * ppm_ + real_ns % million * ppm_ / million; }
+  std::int64_t scaled(std::int64_t real_ns) const {
+    return real_ns + real_ns / million * ppm_ + real_ns % million * ppm_ / million;
+  }
 
   SimTime real_ = 0;
   std::int64_t local_ = 0;

@@ -7,11 +7,16 @@ namespace vigil::sim {
 SimTime World::some_time() {
   const SimTime detection = scenario_.detection_ns();
   switch (random_.below(5)) {
-    case 0: return 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(scenario_.interval_ns())));
-    case 1: return 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection)));
-    case 2: return detection * 8 / 10 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection / 2)));
-    case 3: return detection + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection * 2)));
-    default: return 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection * 5)));
+    case 0:
+      return 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(scenario_.interval_ns())));
+    case 1:
+      return 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection)));
+    case 2:
+      return detection * 8 / 10 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection / 2)));
+    case 3:
+      return detection + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection * 2)));
+    default:
+      return 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection * 5)));
   }
 }
 
@@ -38,12 +43,18 @@ void World::strike(Fault fault) {
     case Fault::partition:
     case Fault::flap:
     case Fault::weather:
-    case Fault::adapter: return strike_network(fault);
+    case Fault::adapter:
+      return strike_network(fault);
     case Fault::power_failure:
       for (std::size_t i = 0; i < scenario_.nodes; ++i) machine_crash(hosts_[i], some_time());
       return;
-    case Fault::operator_word: return operate();
-    default: return strike_host(fault, some_host());
+    case Fault::ambush:
+      ambush_ = true;
+      return;
+    case Fault::operator_word:
+      return operate();
+    default:
+      return strike_host(fault, some_host());
   }
 }
 
@@ -85,7 +96,8 @@ void World::strike_network(Fault kind) {
       fault.to = NodeSet::of(some_host().id) - one;
       if (chance(50)) fault.links = static_cast<std::uint8_t>(1u << random_.below(2));
       break;
-    case Fault::isolate: break;
+    case Fault::isolate:
+      break;
     case Fault::partition:
       fault.from = NodeSet::from_bits(random_.next()) & all_nodes();
       fault.to = all_nodes() - fault.from;
@@ -101,23 +113,46 @@ void World::strike_network(Fault kind) {
       fault.weather.jitter_ns = chance(50) ? some_time() / 2 : 0;
       break;
     default:
-      fault.adapters = static_cast<std::uint8_t>(1u << random_.below(scenario_.config.nodes[one.lowest()].adapters.size()));
+      fault.adapters =
+          static_cast<std::uint8_t>(1u << random_.below(scenario_.config.nodes[one.lowest()].adapters.size()));
       if (chance(15)) fault.adapters = 0xff;
       fault.with_carrier = chance(30);
   }
   begin_network_fault(fault, length);
 }
 
+// Accept is on its way to some members only: the coordinator freezes, dies or is cut off from the others.
+void World::spring_ambush(Host& host) {
+  ambush_ = false;
+  if (chance(60)) {
+    NetworkFault fault;
+    fault.kind = Fault::partition;
+    fault.from = NodeSet::of(host.id) | (NodeSet::from_bits(random_.next()) & all_nodes());
+    fault.to = all_nodes() - fault.from;
+    fault.both_ways = chance(60);
+    begin_network_fault(fault, some_time() + scenario_.detection_ns());
+  }
+  const std::uint64_t dice = random_.below(3);
+  if (dice == 2) return;
+  host.pause_after_effects = static_cast<int>(random_.below(scenario_.nodes * 2));
+  host.pause_length = some_time() + scenario_.detection_ns();
+  // To crash while frozen is to crash in the middle of a step.
+  if (dice == 1) at(now_ + some_time() / 4, What::crash_daemon, host.id);
+}
+
 void World::strike_host(Fault fault, Host& host) {
   const auto group = static_cast<std::uint8_t>(random_.below(scenario_.config.groups.size()));
   switch (fault) {
-    case Fault::pause: return pause(host, some_time());
+    case Fault::pause:
+      return pause(host, some_time());
     case Fault::pause_midway:
       host.pause_after_effects = static_cast<int>(random_.below(4));
       host.pause_length = some_time();
       return;
-    case Fault::daemon_crash: return daemon_crash(host, chance(50) ? some_time() / 8 + 1 : some_time());
-    case Fault::machine_crash: return machine_crash(host, some_time());
+    case Fault::daemon_crash:
+      return daemon_crash(host, chance(50) ? some_time() / 8 + 1 : some_time());
+    case Fault::machine_crash:
+      return machine_crash(host, some_time());
     case Fault::address_effect: {
       const std::size_t addresses = scenario_.config.groups[group].addresses.size();
       if (addresses == 0 || !chance(50)) {
@@ -133,11 +168,15 @@ void World::strike_host(Fault fault, Host& host) {
     }
     case Fault::application:
       if (chance(50)) return application_dies(host, group);
-      if (chance(40)) host.mischief.start_fails = true;
-      else if (chance(50)) host.mischief.stop_fails = true;
-      else host.mischief.script_hangs = true;
+      if (chance(40))
+        host.mischief.start_fails = true;
+      else if (chance(50))
+        host.mischief.stop_fails = true;
+      else
+        host.mischief.script_hangs = true;
       return;
-    case Fault::agent: return agent_dies(host);
+    case Fault::agent:
+      return agent_dies(host);
     case Fault::slow_disk:
       if (chance(15)) host.mischief.write_fails = true;
       host.mischief.slow_writes_until = now_ + some_time() * 2;
@@ -147,13 +186,15 @@ void World::strike_host(Fault fault, Host& host) {
         machines_[host.id].clock.set_rate(now_, random_.between(-scenario_.drift_ppm, scenario_.drift_ppm));
       if (host.core && !host.paused) arm(host);
       return;
-    default: VIGIL_ASSERT(false && "no fault of one node");
+    default:
+      VIGIL_ASSERT(false && "no fault of one node");
   }
 }
 
 // All faults end. What was broken beyond its own repair is started again by hand.
 void World::calm() {
   calm_ = true;
+  ambush_ = false;
   calm_at_ = now_;
   trace_.line(now_, no_node, "all faults end");
   network_.heal_all(now_);

@@ -42,6 +42,7 @@ void World::send_ack(Host& host, const effect::SendAck& send) {
 // On every link that works, serial lines only where nothing else is left; to itself, at once.
 void World::send_message(Host& host, const effect::SendMessage& send) {
   checker_.sending(now_, host.id, send.message);
+  if (ambush_ && std::holds_alternative<Accept>(send.message)) spring_ambush(host);
   if (trace_.wanted()) trace_.line(now_, host.id, "sends to %d: %s", send.to + 1, describe(send.message).c_str());
   const std::uint32_t slot = messages_.take();
   MessageFrame& frame = messages_[slot];
@@ -55,7 +56,8 @@ void World::send_message(Host& host, const effect::SendMessage& send) {
   const NodeConfig& config = scenario_.config.nodes[host.id];
   bool fast_path = false;
   for (std::size_t l = 0; l < config.links.size(); ++l)
-    fast_path = fast_path || (!network_.is_serial(host.id, static_cast<LinkIndex>(l)) && network_.link_usable(host.id, static_cast<LinkIndex>(l)));
+    fast_path = fast_path || (!network_.is_serial(host.id, static_cast<LinkIndex>(l)) &&
+                              network_.link_usable(host.id, static_cast<LinkIndex>(l)));
   for (std::size_t l = 0; l < config.links.size(); ++l) {
     const auto link = static_cast<LinkIndex>(l);
     if (fast_path == network_.is_serial(host.id, link)) continue;
@@ -125,7 +127,8 @@ void World::hand_over(Host& host, const Entry& entry) {
       if (believe) step(host, event_);
       return;
     }
-    default: return tell(host, entry);
+    default:
+      return tell(host, entry);
   }
 }
 
@@ -142,7 +145,8 @@ void World::tell(Host& host, const Entry& entry) {
     case What::address_end: {
       const AddressJob job = address_jobs_[entry.slot];
       address_jobs_.drop(entry.slot);
-      return step(host, event_ = event::AddressDone{job.group, job.address, job.add, job.ok, Duration{now_ - job.began}});
+      return step(host,
+                  event_ = event::AddressDone{job.group, job.address, job.add, job.ok, Duration{now_ - job.began}});
     }
     case What::agent_end: {
       const AgentJob job = agent_jobs_[entry.slot];
@@ -152,14 +156,20 @@ void World::tell(Host& host, const Entry& entry) {
     }
     case What::monitor:
       return step(host, event_ = event::ApplicationFailed{entry.link, entry.slot});
-    case What::cleaned: return step(host, event_ = event::Cleaned{!host.outcast});
-    case What::agent_down: return step(host, event_ = event::AgentState{false});
-    case What::agent_up: return step(host, event_ = event::AgentState{true});
-    case What::adapter_changed: return step(host, event_ = event::AdapterChanged{entry.link, entry.slot != 0});
-    case What::address_lost: return step(host, event_ = event::AddressLost{entry.link, static_cast<std::uint8_t>(entry.slot)});
+    case What::cleaned:
+      return step(host, event_ = event::Cleaned{!host.outcast});
+    case What::agent_down:
+      return step(host, event_ = event::AgentState{false});
+    case What::agent_up:
+      return step(host, event_ = event::AgentState{true});
+    case What::adapter_changed:
+      return step(host, event_ = event::AdapterChanged{entry.link, entry.slot != 0});
+    case What::address_lost:
+      return step(host, event_ = event::AddressLost{entry.link, static_cast<std::uint8_t>(entry.slot)});
     case What::address_conflict:
       return step(host, event_ = event::AddressConflict{entry.link, static_cast<std::uint8_t>(entry.slot)});
-    default: VIGIL_ASSERT(false && "not for a daemon's loop");
+    default:
+      VIGIL_ASSERT(false && "not for a daemon's loop");
   }
 }
 

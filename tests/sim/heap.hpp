@@ -23,34 +23,35 @@ enum class What : std::uint8_t {
   cleaned,        // … and stopped what an earlier life had left running
   address_begin,  // slot: address job pool
   address_end,
-  agent_begin,    // slot: agent job pool
+  agent_begin,  // slot: agent job pool
   agent_end,
-  agent_down,     // the agent died
-  agent_up,       // the launcher has started it again
+  agent_down,       // the agent died
+  agent_up,         // the launcher has started it again
   adapter_changed,  // link: adapter; slot: usable
   address_lost,     // link: group; slot: address
   address_conflict,
-  monitor,        // link: group; the monitor looks
-  resume,         // SIGCONT
+  monitor,  // link: group; the monitor looks
+  resume,   // SIGCONT
   start_daemon,
+  crash_daemon,
   power_on,
-  fault,          // the next fault is due
-  heal,           // slot: serial number of an active network fault
-  flap,           // slot: as heal; a flapping cut changes its state
-  operate,        // the operator types something
-  calm,           // all faults end
-  look,           // has the cluster converged?
+  fault,    // the next fault is due
+  heal,     // slot: serial number of an active network fault
+  flap,     // slot: as heal; a flapping cut changes its state
+  operate,  // the operator types something
+  calm,     // all faults end
+  look,     // has the cluster converged?
 };
 
 struct Entry {
   SimTime at = 0;
   std::uint32_t order = 0;
   std::uint32_t slot = 0;
-  std::uint32_t life = 0;   // of the receiving daemon, where the entry dies with it
+  std::uint32_t life = 0;  // of the receiving daemon, where the entry dies with it
   What what = What::timer;
   NodeId node = no_node;
   NodeId from = no_node;
-  std::uint8_t link = 0;    // the receiver's link; or a group
+  std::uint8_t link = 0;  // the receiver's link; or a group
 };
 
 class Agenda {

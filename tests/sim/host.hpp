@@ -62,25 +62,25 @@ struct Host {
   NodeId id = no_node;
   std::unique_ptr<NodeCore> core;  // null: no daemon runs
   Incarnation incarnation;
-  std::uint32_t life = 0;          // grows with every start and stop of the daemon
-  std::uint32_t start = 0;         // counts starts, for the wire's sessions
-  bool left = false;               // its daemon said goodbye
-  bool outcast = false;            // a write or a cleaning failed: it stays out until started again
+  std::uint32_t life = 0;   // grows with every start and stop of the daemon
+  std::uint32_t start = 0;  // counts starts, for the wire's sessions
+  bool left = false;        // its daemon said goodbye
+  bool outcast = false;     // a write or a cleaning failed: it stays out until started again
   std::uint64_t boot_id = 0;
   std::array<std::uint32_t, max_sim_nodes> newest_start{};  // of each peer, as this life has seen
   std::array<Incarnation, max_sim_nodes> newest_incarnation{};
 
   // The loop
-  SimTime armed_at = sim_never;    // the earliest timer entry on the agenda
+  SimTime armed_at = sim_never;  // the earliest timer entry on the agenda
   bool paused = false;
   SimTime resume_at = 0;
-  int pause_after_effects = -1;    // ≥ 0: freeze in the middle of the next step that has more effects
+  int pause_after_effects = -1;  // ≥ 0: freeze in the middle of the next step that has more effects
   SimTime pause_length = 0;
-  std::vector<Entry> inbox;        // what came in while frozen
-  std::vector<Effect> outbox;      // effects not carried out yet, from outbox_next on
+  std::vector<Entry> inbox;    // what came in while frozen
+  std::vector<Effect> outbox;  // effects not carried out yet, from outbox_next on
   std::size_t outbox_next = 0;
-  std::uint64_t barrier = 0;       // token of the write that the outbox waits for; 0: none
-  Stamp committed;                 // as last told to the checker
+  std::uint64_t barrier = 0;  // token of the write that the outbox waits for; 0: none
+  Stamp committed;            // as last told to the checker
   Stamp accepted;
   Epoch promised;
 
@@ -95,7 +95,7 @@ struct Host {
   std::vector<std::uint32_t> scripts;  // slots of this life's jobs that have not ended
   std::array<bool, max_sim_groups> monitored{};
   std::array<std::uint32_t, max_sim_groups> monitored_generation{};
-  std::uint8_t carriers = 0;       // bit i: adapter i's carrier, as last told
+  std::uint8_t carriers = 0;  // bit i: adapter i's carrier, as last told
   bool agent_up = true;
   Mischief mischief;
 };

@@ -36,8 +36,8 @@ void World::begin_address(Host& host, AddressJob job) {
 void World::address_begins(Host& host, std::uint32_t slot) {
   const AddressJob& job = address_jobs_[slot];
   AddressSlot& place = machines_[host.id].addresses[job.group][job.address];
-  trace_.line(now_, host.id, "%s address %d of group %d, adapter %d%s", job.add ? "adds" : "removes", job.address, job.group,
-              job.adapter, job.ok ? "" : " (will fail)");
+  trace_.line(now_, host.id, "%s address %d of group %d, adapter %d%s", job.add ? "adds" : "removes", job.address,
+              job.group, job.adapter, job.ok ? "" : " (will fail)");
   if (job.add) {
     checker_.opening_gate(now_, host.id, job.group, job.address, job.lease_until);
     place.gate = true;
@@ -125,8 +125,9 @@ void World::script_begins(Host& host, std::uint32_t slot) {
       checker_.starting_application(now_, host.id, work.group);
       machines_[host.id].running[work.group] = true;
     }
-    trace_.line(now_, host.id, "%s the application of group %d (request %u, outcome %d in %.3f ms)", start ? "starts" : "stops",
-                work.group, work.request, static_cast<int>(job.outcome), static_cast<double>(length) / 1e6);
+    trace_.line(now_, host.id, "%s the application of group %d (request %u, outcome %d in %.3f ms)",
+                start ? "starts" : "stops", work.group, work.request, static_cast<int>(job.outcome),
+                static_cast<double>(length) / 1e6);
     host.script_free_at[work.group] = std::max(host.script_free_at[work.group], now_ + length + 1);
   }
   at(now_ + length, What::agent_end, host.id, slot);
@@ -150,7 +151,8 @@ void World::script_ended(const Entry& entry) {
     case effect::AgentVerb::clean:
       if (ok) machine.running = {};
       break;
-    default: break;
+    default:
+      break;
   }
   hand_over(host, entry);
 }

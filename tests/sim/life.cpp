@@ -9,8 +9,9 @@ void World::power_on(Host& host) {
   if (machine.powered) return;
   machine.powered = true;
   machine.lose_everything();
-  const std::int64_t rate = scenario_.drift_ppm == 0 ? 0 : random_.chance(50) ? random_.between(-1, 1) * scenario_.drift_ppm
-                                                         : random_.between(-scenario_.drift_ppm, scenario_.drift_ppm);
+  const std::int64_t rate = scenario_.drift_ppm == 0 ? 0
+                            : random_.chance(50)     ? random_.between(-1, 1) * scenario_.drift_ppm
+                                                     : random_.between(-scenario_.drift_ppm, scenario_.drift_ppm);
   // CLOCK_BOOTTIME counts from the boot.
   machine.clock.set(now_, Instant{1'000'000'000 + static_cast<std::int64_t>(random_.below(60'000'000'000))}, rate);
   host.boot_id = random_.next() | 1;
@@ -52,7 +53,9 @@ void World::start_daemon(Host& host) {
     notice(host, What::adapter_changed, static_cast<std::uint8_t>(i), carrier ? 1 : 0);
   }
   arm(host);
-  at(now_ + about(scenario_.address_ns) + 1, What::gates_cleaned, host.id);
+  // Looking for what an earlier life left behind is quick, unless it is not.
+  const SimTime search = chance(30) ? some_time() / 2 : about(scenario_.address_ns);
+  at(now_ + search + 1, What::gates_cleaned, host.id);
 }
 
 void World::gates_cleaned(Host& host) {

@@ -49,9 +49,12 @@ Arrivals Network::send(Random& random, NodeId node, LinkIndex link, Ear ear) con
   if (path.cut || !link_usable(node, link)) return arrivals;
   const PathQuality& quality = path.quality;
   if (quality.loss_percent > 0 && random.chance(quality.loss_percent)) return arrivals;
-  const auto one = [&] { return quality.delay_ns + static_cast<SimTime>(random.below(static_cast<std::uint64_t>(quality.jitter_ns) + 1)); };
+  const auto one = [&] {
+    return quality.delay_ns + static_cast<SimTime>(random.below(static_cast<std::uint64_t>(quality.jitter_ns) + 1));
+  };
   arrivals.delay[arrivals.count++] = one();
-  if (quality.duplicate_percent > 0 && random.chance(quality.duplicate_percent)) arrivals.delay[arrivals.count++] = one();
+  if (quality.duplicate_percent > 0 && random.chance(quality.duplicate_percent))
+    arrivals.delay[arrivals.count++] = one();
   return arrivals;
 }
 
@@ -120,7 +123,8 @@ void Network::apply_one(const NetworkFault& fault) {
         path.quality.delay_ns += fault.weather.delay_ns;
         path.quality.jitter_ns += fault.weather.jitter_ns;
         path.quality.loss_percent = std::min(100.0, path.quality.loss_percent + fault.weather.loss_percent);
-        path.quality.duplicate_percent = std::min(100.0, path.quality.duplicate_percent + fault.weather.duplicate_percent);
+        path.quality.duplicate_percent =
+            std::min(100.0, path.quality.duplicate_percent + fault.weather.duplicate_percent);
       }
     }
 }
@@ -130,7 +134,8 @@ bool Network::sound_one_way(NodeId a, NodeId b) const {
     if (serial_[a][l] || !link_usable(a, static_cast<LinkIndex>(l))) continue;
     const Path& path = paths_[a][l][b];
     const PathQuality& quality = path.quality;
-    if (path.cut || quality.loss_percent > 0 || quality.delay_ns + quality.jitter_ns > scenario_->interval_ns() / 4) continue;
+    if (path.cut || quality.loss_percent > 0 || quality.delay_ns + quality.jitter_ns > scenario_->interval_ns() / 4)
+      continue;
     for (const Ear ear : ears_[a][l])
       if (ear.node == b && link_usable(b, ear.link)) return true;
   }

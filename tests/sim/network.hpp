@@ -15,15 +15,15 @@ namespace vigil::sim {
 struct NetworkFault {
   std::uint32_t serial = 0;
   Fault kind = Fault::cut_path;
-  NodeSet from;                       // frames from these …
-  NodeSet to;                         // … to those
+  NodeSet from;  // frames from these …
+  NodeSet to;    // … to those
   bool both_ways = false;
-  std::uint8_t links = 0xff;          // bit i: the sender's link i
-  std::uint8_t adapters = 0;          // Fault::adapter: bit i of each node in `from` is dead
-  bool with_carrier = false;          // … though its carrier is there
-  PathQuality weather;                // Fault::weather: added to the path's own
-  SimTime period = 0;                 // Fault::flap: between two changes
-  bool dormant = false;               // Fault::flap: healed for now
+  std::uint8_t links = 0xff;  // bit i: the sender's link i
+  std::uint8_t adapters = 0;  // Fault::adapter: bit i of each node in `from` is dead
+  bool with_carrier = false;  // … though its carrier is there
+  PathQuality weather;        // Fault::weather: added to the path's own
+  SimTime period = 0;         // Fault::flap: between two changes
+  bool dormant = false;       // Fault::flap: healed for now
 };
 
 // Copies of one frame that will arrive, each after its delay.

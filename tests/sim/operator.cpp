@@ -13,7 +13,8 @@ void World::ask(Host& host, OperatorCommand command) {
 
 void World::answered(Host& host, const effect::OperatorAnswer& answer) {
   trace_.mix(answer.id * 2 + (answer.accepted ? 1 : 0));
-  trace_.line(now_, host.id, "answers the operator: %s: %s", answer.accepted ? "accepted" : "refused", answer.text.c_str());
+  trace_.line(now_, host.id, "answers the operator: %s: %s", answer.accepted ? "accepted" : "refused",
+              answer.text.c_str());
 }
 
 // "I vouch that this node is down" is said only of a machine without power.
@@ -72,7 +73,8 @@ bool World::group_serves(std::size_t group, const GroupState& state, std::string
         return false;
       }
     if (config.application.present && machines_[i].running[group] != owner) {
-      why = name + (owner ? "'s application does not run on its owner, node " : "'s application runs on ") + std::to_string(i + 1);
+      why = name + (owner ? "'s application does not run on its owner, node " : "'s application runs on ") +
+            std::to_string(i + 1);
       return false;
     }
   }
@@ -88,10 +90,14 @@ bool World::converged(std::string& why) const {
   for (std::size_t i = 0; i < scenario_.nodes; ++i) {
     const Host& host = hosts_[i];
     const std::string name = "node " + std::to_string(i + 1);
-    if (!host.core) why = name + " does not run";
-    else if (!record->view.holds(host.id, host.incarnation)) why = name + " is not in the newest view";
-    else if (host.committed.epoch != record->stamp.epoch) why = name + " does not know the newest view";
-    else continue;
+    if (!host.core)
+      why = name + " does not run";
+    else if (!record->view.holds(host.id, host.incarnation))
+      why = name + " is not in the newest view";
+    else if (host.committed.epoch != record->stamp.epoch)
+      why = name + " does not know the newest view";
+    else
+      continue;
     return false;
   }
   for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g)

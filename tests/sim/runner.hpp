@@ -13,7 +13,7 @@ namespace vigil::sim {
 struct RunPlan {
   std::uint64_t first = 1;
   std::uint64_t seeds = 1000;
-  std::size_t nodes = 0;       // 0: the seed chooses
+  std::size_t nodes = 0;  // 0: the seed chooses
   Bug bug = Bug::none;
   std::size_t jobs = 2;
   std::size_t stop_after = 5;  // violations
@@ -31,9 +31,9 @@ struct RunSummary {
   std::uint64_t seeds = 0;
   std::uint64_t steps = 0;
   std::uint64_t commits = 0;
-  double node_hours = 0;       // simulated
-  double seconds = 0;          // of the wall
-  std::uint64_t hash = 0;      // of all runs' traces, whatever their order
+  double node_hours = 0;          // simulated
+  double seconds = 0;             // of the wall
+  std::uint64_t hash = 0;         // of all runs' traces, whatever their order
   std::vector<Finding> findings;  // by seed
 };
 

@@ -7,17 +7,15 @@
 namespace vigil::sim {
 
 const char* to_string(Fault fault) {
-  static constexpr const char* names[] = {"pause",     "pause_midway", "daemon_crash", "machine_crash", "power_failure",
-                                          "cut_path",  "isolate",      "partition",    "flap",          "weather",
-                                          "adapter",   "address",      "application",  "agent",         "slow_disk",
-                                          "clock_rate", "operator"};
+  static constexpr const char* names[] = {
+      "pause",       "pause_midway", "daemon_crash", "machine_crash", "power_failure", "cut_path",
+      "isolate",     "partition",    "flap",         "weather",       "adapter",       "address",
+      "application", "agent",        "slow_disk",    "clock_rate",    "ambush",        "operator"};
   static_assert(std::size(names) == fault_kinds);
   return names[static_cast<std::size_t>(fault)];
 }
 
 namespace {
-
-
 
 void make_networks(Random& random, std::size_t nodes, ClusterConfig& config) {
   const std::size_t segments = random.chance(55) ? 2 : 1;
@@ -147,7 +145,8 @@ void make_faults(Random& random, Scenario& scenario) {
     scenario.weight[random.below(fault_kinds)] = static_cast<std::uint16_t>(4 + random.below(8));
   const auto power = static_cast<std::size_t>(Fault::power_failure);
   scenario.weight[power] = std::min<std::uint16_t>(scenario.weight[power], 1);
-  for (const std::uint16_t weight : scenario.weight) scenario.weight_sum = static_cast<std::uint16_t>(scenario.weight_sum + weight);
+  for (const std::uint16_t weight : scenario.weight)
+    scenario.weight_sum = static_cast<std::uint16_t>(scenario.weight_sum + weight);
 }
 
 void make_world(Random& random, Scenario& scenario) {
@@ -190,10 +189,7 @@ void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scena
   scenario.nodes = forced_nodes != 0 ? forced_nodes : drawn;
   const std::uint64_t dice = random.below(100);
   ClusterConfig& config = scenario.config;
-  config.profile = dice < 55   ? Profile::lan
-                   : dice < 85 ? Profile::fast
-                   : dice < 93 ? Profile::realtime
-                               : Profile::wan;
+  config.profile = dice < 55 ? Profile::lan : dice < 85 ? Profile::fast : dice < 93 ? Profile::realtime : Profile::wan;
   config.timing = timing_of(config.profile);
   config.name = "sim";
   config.cluster_id = 7;

@@ -14,23 +14,24 @@
 namespace vigil::sim {
 
 enum class Fault : std::uint8_t {
-  pause,            // SIGSTOP … SIGCONT
-  pause_midway,     // … between two effects of one step
+  pause,         // SIGSTOP … SIGCONT
+  pause_midway,  // … between two effects of one step
   daemon_crash,
   machine_crash,
-  power_failure,    // all machines at once
-  cut_path,         // one direction between two nodes, on one link or all
-  isolate,          // a node from all others, one way or both
-  partition,        // two camps
-  flap,             // a cut that comes and goes
-  weather,          // loss, duplicates, delay on the paths of a node
-  adapter,          // loses its carrier
-  address_effect,   // AddAddress or RemoveAddress fails, an address is lost, a conflict is seen
-  application,      // dies; or its next start or stop fails
-  agent,            // dies and is started again
-  slow_disk,        // writes take long, or fail
-  clock_rate,       // a clock's rate changes within the bound
-  operator_word,    // somebody types a command
+  power_failure,   // all machines at once
+  cut_path,        // one direction between two nodes, on one link or all
+  isolate,         // a node from all others, one way or both
+  partition,       // two camps
+  flap,            // a cut that comes and goes
+  weather,         // loss, duplicates, delay on the paths of a node
+  adapter,         // loses its carrier
+  address_effect,  // AddAddress or RemoveAddress fails, an address is lost, a conflict is seen
+  application,     // dies; or its next start or stop fails
+  agent,           // dies and is started again
+  slow_disk,       // writes take long, or fail
+  clock_rate,      // a clock's rate changes within the bound
+  ambush,          // the next node to propose a record is struck while it does
+  operator_word,   // somebody types a command
   count_,
 };
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(Fault::count_);
@@ -48,20 +49,20 @@ struct Scenario {
   std::size_t nodes = 0;
   ClusterConfig config;
 
-  PathQuality ethernet;          // without a weather fault
+  PathQuality ethernet;  // without a weather fault
   PathQuality serial;
-  std::int64_t drift_ppm = 0;    // each clock's rate lies within ± this
+  std::int64_t drift_ppm = 0;      // each clock's rate lies within ± this
   bool stored_lease_known = true;  // the nodes have run before, so that their first wait is short
 
-  SimTime chaos_ns = 0;          // how long faults strike
-  SimTime gap_ns = 0;            // mean time between two
+  SimTime chaos_ns = 0;                             // how long faults strike
+  SimTime gap_ns = 0;                               // mean time between two
   std::array<std::uint16_t, fault_kinds> weight{};  // 0: never
   std::uint16_t weight_sum = 0;
 
   GroupIndex cursed_group = no_index;  // its scripts hang until their time-out, to the very end
-  SimTime disk_ns = 0;           // a write, at best
-  SimTime script_ns = 0;         // a start or stop script, at best
-  SimTime address_ns = 0;        // adding or removing an address
+  SimTime disk_ns = 0;                 // a write, at best
+  SimTime script_ns = 0;               // a start or stop script, at best
+  SimTime address_ns = 0;              // adding or removing an address
 
   SimTime interval_ns() const { return config.timing.interval.ns; }
   SimTime detection_ns() const { return config.timing.detection.ns; }

@@ -82,7 +82,8 @@ struct Rig {
     }
   }
   // The whole of a view change, as it should be.
-  Record agree(SimTime now, std::uint64_t counter, NodeId proposer, NodeSet members, NodeSet voters, const Record* base = nullptr) {
+  Record agree(SimTime now, std::uint64_t counter, NodeId proposer, NodeSet members, NodeSet voters,
+               const Record* base = nullptr) {
     const Record made = record(counter, proposer, members, base);
     prepare(now, made);
     for (const NodeId voter : voters)

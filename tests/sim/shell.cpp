@@ -179,7 +179,8 @@ void World::write_done(Host& host, std::uint64_t token, bool ok) {
     // What was to follow a write that failed must not be said.
     if (!ok)
       for (std::size_t i = host.outbox_next; i < host.outbox.size(); ++i)
-        if (std::holds_alternative<effect::SendMessage>(host.outbox[i]) || std::holds_alternative<effect::SendAck>(host.outbox[i]))
+        if (std::holds_alternative<effect::SendMessage>(host.outbox[i]) ||
+            std::holds_alternative<effect::SendAck>(host.outbox[i]))
           host.outbox[i] = effect::Journal{};
     drain(host);
     if (!host.core) return;
@@ -216,8 +217,8 @@ void World::pause(Host& host, SimTime length) {
 
 void World::resume(Host& host) {
   if (!host.paused) return;
-  trace_.line(now_, host.id, "thaws with %zu effects undone and %zu events waiting", host.outbox.size() - host.outbox_next,
-              host.inbox.size());
+  trace_.line(now_, host.id, "thaws with %zu effects undone and %zu events waiting",
+              host.outbox.size() - host.outbox_next, host.inbox.size());
   host.paused = false;
   soundness_.node[host.id] = now_;
   const std::uint32_t life = host.life;
@@ -231,8 +232,10 @@ void World::resume(Host& host) {
   waiting.swap(host.inbox);
   for (; next < waiting.size() && !frozen_again(); ++next) hand_over(host, waiting[next]);
   for (; next < waiting.size(); ++next) {
-    if (host.life == life) host.inbox.push_back(waiting[next]);
-    else drop_frame(waiting[next]);
+    if (host.life == life)
+      host.inbox.push_back(waiting[next]);
+    else
+      drop_frame(waiting[next]);
   }
   if (host.core && !host.paused) arm(host);
 }

@@ -55,20 +55,33 @@ Options parse(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view option = argv[i];
     const auto value = [&] { return i + 1 < argc ? argv[++i] : (usage("a value is missing"), nullptr); };
-    if (option == "--seeds") options.plan.seeds = number(value());
-    else if (option == "--first") options.plan.first = number(value());
-    else if (option == "--seed") options.seed = number(value()), options.one_seed = true;
-    else if (option == "--nodes") options.plan.nodes = number(value());
-    else if (option == "--jobs") options.plan.jobs = number(value());
-    else if (option == "--bug") options.plan.bug = bug_named(value());
-    else if (option == "--keep-going") options.plan.stop_after = 64;
-    else if (option == "--trace") options.trace = true;
-    else if (option == "--list-bugs") options.list_bugs = true;
-    else if (option == "--prove-checker") options.prove_checker = true;
-    else if (option == "--self-test") options.self_test = true;
-    else usage("unknown option");
+    if (option == "--seeds")
+      options.plan.seeds = number(value());
+    else if (option == "--first")
+      options.plan.first = number(value());
+    else if (option == "--seed")
+      options.seed = number(value()), options.one_seed = true;
+    else if (option == "--nodes")
+      options.plan.nodes = number(value());
+    else if (option == "--jobs")
+      options.plan.jobs = number(value());
+    else if (option == "--bug")
+      options.plan.bug = bug_named(value());
+    else if (option == "--keep-going")
+      options.plan.stop_after = 64;
+    else if (option == "--trace")
+      options.trace = true;
+    else if (option == "--list-bugs")
+      options.list_bugs = true;
+    else if (option == "--prove-checker")
+      options.prove_checker = true;
+    else if (option == "--self-test")
+      options.self_test = true;
+    else
+      usage("unknown option");
   }
-  if (options.plan.nodes != 0 && (options.plan.nodes < 2 || options.plan.nodes > max_sim_nodes)) usage("--nodes takes 2 to 8");
+  if (options.plan.nodes != 0 && (options.plan.nodes < 2 || options.plan.nodes > max_sim_nodes))
+    usage("--nodes takes 2 to 8");
   return options;
 }
 
@@ -86,13 +99,14 @@ void print_finding(const Finding& finding) {
 
 int run_many(const Options& options) {
   const RunSummary summary = run_seeds(options.plan);
-  std::printf("%llu seeds in %.1f s: %.0f/s, %.2f simulated node-hours a second (%.1f in all), %.0f ns a step, "
-              "%llu commits, hash %016llx, %zu violations\n",
-              static_cast<unsigned long long>(summary.seeds), summary.seconds, static_cast<double>(summary.seeds) / summary.seconds,
-              summary.node_hours / summary.seconds, summary.node_hours,
-              summary.seconds * static_cast<double>(options.plan.jobs) * 1e9 / static_cast<double>(summary.steps + 1),
-              static_cast<unsigned long long>(summary.commits), static_cast<unsigned long long>(summary.hash),
-              summary.findings.size());
+  std::printf(
+      "%llu seeds in %.1f s: %.0f/s, %.2f simulated node-hours a second (%.1f in all), %.0f ns a step, "
+      "%llu commits, hash %016llx, %zu violations\n",
+      static_cast<unsigned long long>(summary.seeds), summary.seconds,
+      static_cast<double>(summary.seeds) / summary.seconds, summary.node_hours / summary.seconds, summary.node_hours,
+      summary.seconds * static_cast<double>(options.plan.jobs) * 1e9 / static_cast<double>(summary.steps + 1),
+      static_cast<unsigned long long>(summary.commits), static_cast<unsigned long long>(summary.hash),
+      summary.findings.size());
   if (summary.findings.empty()) return 0;
   for (const Finding& finding : summary.findings) {
     print_finding(finding);
@@ -164,13 +178,15 @@ bool prove_one(const Options& options, Bug bug) {
     std::fflush(stdout);
     return true;
   }
-  std::printf("MISSED %-30s not found in %llu seeds\n", to_string(bug), static_cast<unsigned long long>(options.plan.seeds));
+  std::printf("MISSED %-30s not found in %llu seeds\n", to_string(bug),
+              static_cast<unsigned long long>(options.plan.seeds));
   return false;
 }
 
 int prove_checker(const Options& options) {
   int missed = 0;
-  for (unsigned i = 1; i < static_cast<unsigned>(Bug::count_); ++i) missed += prove_one(options, static_cast<Bug>(i)) ? 0 : 1;
+  for (unsigned i = 1; i < static_cast<unsigned>(Bug::count_); ++i)
+    missed += prove_one(options, static_cast<Bug>(i)) ? 0 : 1;
   std::printf("prove-checker: %u bugs, %d missed\n", static_cast<unsigned>(Bug::count_) - 1, missed);
   return missed == 0 ? 0 : 1;
 }

@@ -44,19 +44,24 @@ struct Describe {
            stamp_text(m.accepted.stamp) + leases_text(m.leases);
   }
   std::string operator()(const Nack& m) const {
-    static constexpr const char* reasons[] = {"epoch_too_low", "still_hear_suspect", "not_ready", "not_in_proposal", "stale_base"};
+    static constexpr const char* reasons[] = {"epoch_too_low", "still_hear_suspect", "not_ready", "not_in_proposal",
+                                              "stale_base"};
     return "Nack " + epoch_text(m.epoch) + " " + reasons[static_cast<std::size_t>(m.reason)] + " promised " +
            epoch_text(m.promised) + " hears " + set_text(m.suspects_heard);
   }
   std::string operator()(const Accept& m) const {
     return "Accept " + stamp_text(m.record.stamp) + " members " + set_text(m.record.view.members) +
-           (m.record.joint() ? " replacing " + epoch_text(m.record.previous.epoch) + " expelled " + set_text(m.record.expelled) : "") +
+           (m.record.joint()
+                ? " replacing " + epoch_text(m.record.previous.epoch) + " expelled " + set_text(m.record.expelled)
+                : "") +
            leases_text(m.leases);
   }
   std::string operator()(const Accepted& m) const { return "Accepted " + stamp_text(m.stamp); }
   std::string operator()(const Commit& m) const { return "Commit " + stamp_text(m.stamp) + leases_text(m.leases); }
   std::string operator()(const Fetch& m) const { return "Fetch, has " + stamp_text(m.have); }
-  std::string operator()(const CommittedRecord& m) const { return "CommittedRecord " + stamp_text(m.record.stamp) + leases_text(m.leases); }
+  std::string operator()(const CommittedRecord& m) const {
+    return "CommittedRecord " + stamp_text(m.record.stamp) + leases_text(m.leases);
+  }
   std::string operator()(const Report& m) const { return report_text(m); }
   std::string operator()(const ReportAck& m) const { return "ReportAck " + std::to_string(m.serial); }
   std::string operator()(const OperatorRequest& m) const { return "OperatorRequest " + std::to_string(m.id); }
@@ -72,8 +77,10 @@ std::string describe(const Message& message) { return std::visit(Describe{}, mes
 
 std::string describe(const Record& record, std::size_t groups) {
   static constexpr const char* phases[] = {"offline", "acquiring", "online", "blocked", "error"};
-  std::string text = stamp_text(record.stamp) + " members " + set_text(record.view.members) + " of " + epoch_text(record.view.epoch);
-  if (record.joint()) text += " replacing " + epoch_text(record.previous.epoch) + " expelled " + set_text(record.expelled);
+  std::string text =
+      stamp_text(record.stamp) + " members " + set_text(record.view.members) + " of " + epoch_text(record.view.epoch);
+  if (record.joint())
+    text += " replacing " + epoch_text(record.previous.epoch) + " expelled " + set_text(record.expelled);
   const ClusterState& state = record.state;
   if (!state.standby.empty()) text += " standby " + set_text(state.standby);
   if (!state.leaving.empty()) text += " leaving " + set_text(state.leaving);
@@ -93,8 +100,10 @@ std::string describe(const Record& record, std::size_t groups) {
 void Trace::line(SimTime now, NodeId node, const char* format, ...) {
   if (!wanted()) return;
   char buffer[1200];
-  const int head = node == no_node ? std::snprintf(buffer, sizeof buffer, "%12.3f ms  world   ", static_cast<double>(now) / 1e6)
-                                   : std::snprintf(buffer, sizeof buffer, "%12.3f ms  node %-2d ", static_cast<double>(now) / 1e6, node + 1);
+  const int head =
+      node == no_node
+          ? std::snprintf(buffer, sizeof buffer, "%12.3f ms  world   ", static_cast<double>(now) / 1e6)
+          : std::snprintf(buffer, sizeof buffer, "%12.3f ms  node %-2d ", static_cast<double>(now) / 1e6, node + 1);
   va_list arguments;
   va_start(arguments, format);
   std::vsnprintf(buffer + head, sizeof buffer - static_cast<std::size_t>(head), format, arguments);

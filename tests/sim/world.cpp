@@ -34,6 +34,7 @@ void World::prepare(const Scenario& scenario) {
   agent_jobs_.clear();
   now_ = 0;
   calm_ = false;
+  ambush_ = false;
   done_ = false;
   steps_ = 0;
   next_question_ = 1;
@@ -51,8 +52,8 @@ void World::prepare(const Scenario& scenario) {
   for (std::size_t i = 0; i < scenario_.nodes; ++i) {
     if (scenario_.stored_lease_known) hosts_[i].stored.longest_acknowledged = scenario_.config.timing.lease;
     const bool late = random_.chance(20);
-    at(static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(scenario_.interval_ns() * (late ? 30 : 3)))), What::power_on,
-       static_cast<NodeId>(i));
+    at(static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(scenario_.interval_ns() * (late ? 30 : 3)))),
+       What::power_on, static_cast<NodeId>(i));
   }
   const SimTime settled = scenario_.interval_ns() * random_.between(4, 40);
   at(settled, What::fault, no_node);
@@ -81,19 +82,28 @@ void World::dispatch(const Entry& entry) {
   switch (entry.what) {
     case What::heartbeat:
     case What::ack:
-    case What::message: return arrive(entry);
-    case What::fault: return next_fault();
-    case What::heal: network_.end(now_, entry.slot); return tell_carriers();
+    case What::message:
+      return arrive(entry);
+    case What::fault:
+      return next_fault();
+    case What::heal:
+      network_.end(now_, entry.slot);
+      return tell_carriers();
     case What::flap: {
       SimTime period = 0;
       if (network_.flap(now_, entry.slot, period)) at(now_ + about(period), What::flap, no_node, entry.slot);
       return;
     }
-    case What::operate: return operate();
-    case What::calm: return calm();
-    case What::look: return look();
-    case What::power_on: return power_on(hosts_[entry.node]);
-    default: return dispatch_local(entry);
+    case What::operate:
+      return operate();
+    case What::calm:
+      return calm();
+    case What::look:
+      return look();
+    case What::power_on:
+      return power_on(hosts_[entry.node]);
+    default:
+      return dispatch_local(entry);
   }
 }
 
@@ -102,29 +112,47 @@ void World::dispatch_local(const Entry& entry) {
   Host& host = hosts_[entry.node];
   const bool alive = entry.life == host.life;
   switch (entry.what) {
-    case What::persisted: return persisted(entry);
+    case What::persisted:
+      return persisted(entry);
     case What::address_begin:
-      if (alive) address_begins(host, entry.slot);
-      else address_jobs_.drop(entry.slot);
+      if (alive)
+        address_begins(host, entry.slot);
+      else
+        address_jobs_.drop(entry.slot);
       return;
-    case What::address_end: return address_ended(entry);
+    case What::address_end:
+      return address_ended(entry);
     case What::agent_begin:
-      if (alive && !agent_jobs_[entry.slot].cancelled) script_begins(host, entry.slot);
-      else agent_jobs_.drop(entry.slot);
+      if (alive && !agent_jobs_[entry.slot].cancelled)
+        script_begins(host, entry.slot);
+      else
+        agent_jobs_.drop(entry.slot);
       return;
-    case What::agent_end: return script_ended(entry);
-    case What::monitor: return monitor(entry);
-    default: break;
+    case What::agent_end:
+      return script_ended(entry);
+    case What::monitor:
+      return monitor(entry);
+    default:
+      break;
   }
   if (!alive) return;
   switch (entry.what) {
-    case What::timer: return timer(host);
-    case What::resume: return resume(host);
-    case What::start_daemon: return start_daemon(host);
-    case What::gates_cleaned: return gates_cleaned(host);
-    case What::cleaned: return cleaned(host);
-    case What::agent_up: return agent_returns(host);
-    default: VIGIL_ASSERT(false && "no such entry");
+    case What::timer:
+      return timer(host);
+    case What::resume:
+      return resume(host);
+    case What::start_daemon:
+      return start_daemon(host);
+    case What::crash_daemon:
+      return daemon_crash(host, some_time());
+    case What::gates_cleaned:
+      return gates_cleaned(host);
+    case What::cleaned:
+      return cleaned(host);
+    case What::agent_up:
+      return agent_returns(host);
+    default:
+      VIGIL_ASSERT(false && "no such entry");
   }
 }
 

@@ -16,8 +16,8 @@ namespace vigil::sim {
 
 struct RunResult {
   Violation violation;
-  SimTime simulated_ns = 0;      // of the world; times nodes: node-time
-  std::uint64_t steps = 0;       // of all cores
+  SimTime simulated_ns = 0;  // of the world; times nodes: node-time
+  std::uint64_t steps = 0;   // of all cores
   std::uint64_t trace_hash = 0;
   std::size_t commits = 0;
 };
@@ -93,6 +93,7 @@ class World {
   void next_fault();
   void strike(Fault fault);
   void strike_network(Fault fault);
+  void spring_ambush(Host& host);
   void strike_host(Fault fault, Host& host);
   void tell_carriers();
   void begin_network_fault(NetworkFault fault, SimTime length);
@@ -130,6 +131,7 @@ class World {
   Effects effects_;
   Event event_;
   bool calm_ = false;
+  bool ambush_ = false;
   SimTime calm_at_ = 0;
   bool done_ = false;
   std::uint64_t steps_ = 0;
