@@ -58,6 +58,8 @@ Duration Membership::patience(const MembershipContext& context, const DesiredVie
     for (NodeId node : desired.expelled & context.table->self_heard)
       only_restarted = only_restarted && !base.view.holds(node, context.table->peers[node].latest.incarnation);
     if (!only_restarted) wait = wait + config_.timing.vote_hold();
+    // Who was just late hears the dead a little longer than others do, and would blame the others for it.
+    if (!only_restarted && context.detector->late_recently(context.now)) wait = wait + config_.timing.detection;
   }
   // At a cold start wait for more nodes, as long as they may still come in one go.
   if (!member && desired.members.count() < static_cast<int>(config_.nodes.size()))
@@ -160,6 +162,17 @@ bool Membership::joint_in_doubt(const Record& record) const {
   return record.joint() && committed_.stamp.epoch != record.stamp.epoch;
 }
 
+// (a) below.
+bool Membership::hit_by_promises(const Preparing& preparing) const {
+  const Record& base = preparing.base;
+  if (!base.view.exists()) return false;
+  const NodeSet survivors = same_incarnations(base.view, preparing.promised, preparing.desired.incarnations);
+  if (!base.view.is_hit_by(survivors)) return false;
+  // What the view before decided is known: the candidate of `base` had collected it. It can decide
+  // nothing more where each quorum of it has a member bound by a promise, or gone with its old life.
+  return !joint_in_doubt(base) || base.previous.is_hit_by(preparing.promised);
+}
+
 // May the promises at hand authorise a successor of the newest record among them?
 //   (a) they hit every quorum of its view (and of the view before it, while it is in doubt), in the same
 //       incarnations, so that nothing it decided is unknown and nothing more can be decided in it; or
@@ -169,19 +182,11 @@ bool Membership::authorised(const Preparing& preparing, bool& strict) const {
   const QuorumRule rule = majority_rule(config_);
   if (rule.votes_of(preparing.promised) < rule.needed) return false;
   const Record& base = preparing.base;
-  const auto& known = preparing.desired.incarnations;
   strict = false;
-  if (base.view.exists()) {
-    const NodeSet survivors = same_incarnations(base.view, preparing.promised, known);
-    const bool doubt = joint_in_doubt(base);
-    bool hit = base.view.is_hit_by(survivors);
-    // What the view before decided is known: the candidate of `base` had collected it. It can decide
-    // nothing more where each quorum of it has a member bound by a promise, or gone with its old life.
-    if (doubt) hit = hit && base.previous.is_hit_by(preparing.promised);
-    if (hit || seeded_bug(Bug::commit_without_old_quorum)) {
-      strict = !doubt && base.view.is_quorum(survivors);
-      return true;
-    }
+  if (hit_by_promises(preparing) || (base.view.exists() && seeded_bug(Bug::commit_without_old_quorum))) {
+    const NodeSet survivors = same_incarnations(base.view, preparing.promised, preparing.desired.incarnations);
+    strict = !joint_in_doubt(base) && base.view.is_quorum(survivors);
+    return true;
   }
   // By the rule of the configuration, and by that of the last view: it may have been smaller.
   if (rule.votes_of(rule.voters - preparing.recovering) >= rule.needed) return false;
@@ -257,12 +262,18 @@ void Membership::propose_view(const MembershipContext& context, Effects& effects
   record.state = base.state;
   if (base.state.config_hash != config_.hash) {
     // Another configuration: its groups are others, even where they have the same place.
-    record.state = state_of_new_configuration(config_, base.state, base.view.members - wanted.members);
+    record.state = state_of_new_configuration(config_, base.state, base.view.members, wanted.members);
   } else {
     apply_view_change(config_, wanted.expelled, wanted.left, wanted.joining, record.state);
   }
-  MembershipContext with_all = context;
-  NodeFacts known = facts(with_all);
+  if (!hit_by_promises(preparing)) {
+    NodeSet absent;
+    for (std::size_t i = 0; i < config_.nodes.size(); ++i)
+      if (base.view.incarnations[i].known() && !wanted.members.has(static_cast<NodeId>(i)))
+        absent.add(static_cast<NodeId>(i));
+    distrust_absent(config_, absent, record.state);
+  }
+  NodeFacts known = facts(context);
   known.ready = wanted.members;
   place(config_, record.view, known, record.state);
   proposing.joining = wanted.joining;

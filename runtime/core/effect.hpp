@@ -100,16 +100,18 @@ using Effect = std::variant<effect::SendHeartbeat, effect::SendAck, effect::Send
                             effect::Journal, effect::OperatorAnswer, effect::StartAfresh, effect::Left>;
 
 // What the busiest step of a node may emit: a view change tells every node several things, and every
-// group takes several steps.
+// group takes several steps: for each address the effect, its journal lines and its hooks' four stages, and
+// as much again for the application and the group.
 inline std::size_t effects_limit(const ClusterConfig& config) {
-  return 48 + 8 * config.nodes.size() + 16 * config.groups.size() + config.hooks.size();
+  constexpr std::size_t per_group = 8 * (limits::max_group_addresses + 4);
+  return 48 + 8 * config.nodes.size() + per_group * config.groups.size();
 }
 
 // Ordered output of one step. Capacity is reserved once; a core that emits more than this in one
 // step is broken.
 class Effects {
  public:
-  static constexpr std::size_t largest_limit = 1136;  // effects_limit() of the largest configuration
+  static constexpr std::size_t largest_limit = 2608;  // effects_limit() of the largest configuration
   explicit Effects(std::size_t limit = largest_limit) : limit_(limit) { items_.reserve(limit); }
   // Builds the alternative in place: a variant is as large as its largest, most effects are small.
   template <typename Alternative>

@@ -487,8 +487,10 @@ void GroupHolder::stop_ended(const HolderStep& step, const event::AgentDone& don
     const RestartApplication was = *restart;
     if (ok)
       enter_start(step, was.again, was.counted);
-    else
+    else {
+      std::get<RestartApplication>(state_).work = Work{};  // it was answered: the next stop is a new one
       give_up(step, was.again ? ReportKind::application_failed : ReportKind::start_failed);
+    }
     return;
   }
   state_ = RemoveAddresses{};

@@ -48,7 +48,6 @@ bool LeaseVoter::acknowledge(Instant now, NodeId node, Duration length) {
   if (!kept_.has(node) && !seeded_bug(Bug::ack_after_expel_vote)) return false;
   if (length.ns <= 0 || length > longest_lease) return false;
   over_at_[node] = later(over_at_[node], now + outlast(length));
-  longest_ = longer(longest_, length);
   return true;
 }
 

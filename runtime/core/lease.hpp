@@ -55,11 +55,9 @@ class LeaseVoter {
   // What may still be served by nodes outside `members`, on this clock, drift included.
   void leases_left(Instant now, NodeSet members, LeasesLeft& out) const;
   Instant over_at(NodeId node) const { return over_at_[node]; }
-  Duration longest_acknowledged() const { return longest_; }
 
  private:
   Duration own_lease_;
-  Duration longest_;
   NodeSet kept_ = NodeSet::from_bits(~std::uint64_t{0});
   std::array<Instant, limits::max_nodes> over_at_{};
 };

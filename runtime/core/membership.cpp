@@ -98,7 +98,7 @@ Instant Membership::next_deadline() const {
 
 void Membership::note_leases(Instant now, const LeasesLeft& leases) {
   for (const LeaseLeft& lease : leases) {
-    accounted_.add(lease.node);
+    account_for(lease.node);
     if (!seeded_bug(Bug::skip_lease_wait)) all_leases_over_ = later(all_leases_over_, now + lease.left);
   }
 }
@@ -118,13 +118,14 @@ void Membership::hear_leases(Instant now, const Accept& accept) {
 // A node outside the view that may still serve something, and of whose lease nobody told us: it may
 // have been acknowledged until this moment.
 void Membership::account_for_unproven(Instant now) {
-  accounted_ = accounted_ - committed_.view.members;
   NodeSet unproven = committed_.state.unfenced | committed_.expelled;
   for (std::size_t i = 0; i < committed_.state.group_count; ++i) unproven = unproven | committed_.state.groups[i].unproven;
-  const NodeSet unknown = unproven - committed_.view.members - accounted_;
-  if (unknown.empty()) return;
-  accounted_ = accounted_ | unknown;
-  if (!seeded_bug(Bug::skip_lease_wait)) all_leases_over_ = later(all_leases_over_, now + outlast(config_.timing.lease));
+  bool unknown = false;
+  for (NodeId node : unproven - committed_.view.members) {
+    unknown = unknown || accounted_[node] != committed_.view.incarnations[node] || !accounted_[node].known();
+    account_for(node);
+  }
+  if (unknown && !seeded_bug(Bug::skip_lease_wait)) all_leases_over_ = later(all_leases_over_, now + outlast(config_.timing.lease));
 }
 
 void Membership::install(const MembershipContext& context, const Record& record, const LeasesLeft& leases,
@@ -140,10 +141,8 @@ void Membership::install(const MembershipContext& context, const Record& record,
   voter_.learn(record, effects);
   voter_.on_committed(record.view);
   lease_.on_view(record.view);
-  // What was known of the leases of members of the old view is stale: they may have been renewed since,
-  // unless the proposal of this very epoch told us.
-  if (new_view) accounted_ = accounted_ - before.members;
-  if (record.stamp.epoch == told_epoch_) accounted_ = accounted_ | told_;
+  if (record.stamp.epoch == told_epoch_)
+    for (NodeId node : told_) account_for(node);
   note_leases(context.now, leases);
   account_for_unproven(context.now);
   if (record.view.coordinator != self_ || record.stamp.epoch.proposer != self_) {
@@ -216,6 +215,9 @@ void Membership::on_message(const MembershipContext& context, NodeId from, Incar
   if (expelled_) return;
   if (const auto* prepare = std::get_if<Prepare>(&message)) {
     voter_.on_prepare(*context.table, from, *prepare, effects);
+    // While a vote for another is held, a candidacy of our own would only outbid it.
+    if (from != self_ && !voter_.next_deadline().is_never())
+      not_before_ = later(not_before_, context.now + config_.timing.vote_hold() + config_.timing.candidacy_step());
   } else if (const auto* promise = std::get_if<Promise>(&message)) {
     on_promise(context, from, incarnation, *promise, effects);
   } else if (const auto* nack = std::get_if<Nack>(&message)) {
@@ -261,7 +263,9 @@ void Membership::explain(const MembershipContext& context, NodeStatus& status) c
                            : "hears too few nodes for a quorum";
   } else if (context.now >= lease_.until()) {
     status.role = NodeRole::no_quorum;
-    status.role_text = "no quorum: serves nothing until a majority is heard again";
+    status.role_text = context.table->self_heard.count() + 1 >= needed
+                           ? "too many nodes lost their memory at once: bring the missing one back, or restart vigild here"
+                           : "no quorum: serves nothing until a majority is heard again";
   } else {
     status.role = NodeRole::member;
     status.role_text = leading_ ? "member, coordinator" : "member";

@@ -90,6 +90,7 @@ class Membership {
   void on_promise(const MembershipContext& context, NodeId from, Incarnation incarnation, const Promise& promise,
                   Effects& effects);
   void on_nack(const MembershipContext& context, NodeId from, const Nack& nack, Effects& effects);
+  bool hit_by_promises(const Preparing& preparing) const;
   bool authorised(const Preparing& preparing, bool& strict) const;
   bool joint_in_doubt(const Record& record) const;
   void propose_view(const MembershipContext& context, Effects& effects);
@@ -104,6 +105,7 @@ class Membership {
   // membership.cpp: the record in force
   void install(const MembershipContext& context, const Record& record, const LeasesLeft& leases, Effects& effects);
   void note_leases(Instant now, const LeasesLeft& leases);
+  void account_for(NodeId node) { accounted_[node] = committed_.view.incarnations[node]; }
   void hear_leases(Instant now, const Accept& accept);
   void account_for_unproven(Instant now);
   void catch_up(const MembershipContext& context, Effects& effects);
@@ -143,7 +145,8 @@ class Membership {
   Instant all_leases_over_;
   Epoch told_epoch_;                // whose proposal told us leases
   NodeSet told_;                    // of which nodes
-  NodeSet accounted_;               // nodes outside the view whose lease end is in all_leases_over_
+  // Nodes outside the view whose lease end is in all_leases_over_, in the life that was voted out.
+  std::array<Incarnation, limits::max_nodes> accounted_{};
 };
 
 }  // namespace vigil

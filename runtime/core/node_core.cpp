@@ -258,8 +258,13 @@ void NodeCore::Parts::maybe_leave(Instant now) {
   if (membership.member())
     for (std::size_t i = 0; i < record.state.group_count; ++i) owns = owns || record.state.groups[i].owner == self;
   const bool alone = !membership.member() || (!lease_good(now) && quorum_lost_told);
-  if (agreed && idle && !owns && lease_good(now)) goodbye = true;
-  if (idle && (membership.expelled() || alone)) {
+  if (agreed && idle && !owns && lease_good(now) && !goodbye) {
+    goodbye = true;
+    goodbye_since = now;
+  }
+  // Where no view can do without us (others leave at the same time), nobody will ever leave us out.
+  const bool said_long_ago = goodbye && now - goodbye_since > config.timing.detection * 10;
+  if (idle && (membership.expelled() || alone || said_long_ago)) {
     over = true;
     note(JournalKind::done, EventName::node_down_complete, self,
          alone && membership.member() ? "stopped without a quorum: the others will have to find out" : "left in good order");

@@ -98,6 +98,7 @@ struct NodeCore::Parts {
   bool agent_up = true;
   bool stop_wanted = false;              // operator: leave in good order
   bool goodbye = false;                  // all stopped, say so in heartbeats
+  Instant goodbye_since;
   bool over = false;                     // StartAfresh or Left was emitted
   std::uint32_t next_request = 1;
   std::uint32_t next_report = 1;

@@ -424,16 +424,27 @@ ClusterState initial_state(const ClusterConfig& config) {
   return state;
 }
 
-ClusterState state_of_new_configuration(const ClusterConfig& config, const ClusterState& before, NodeSet absent) {
+ClusterState state_of_new_configuration(const ClusterConfig& config, const ClusterState& before, NodeSet members,
+                                        NodeSet present) {
   ClusterState state = initial_state(config);
-  NodeSet suspects = before.unfenced | absent;
+  NodeSet suspects = before.unfenced | members;
   for (std::size_t i = 0; i < before.group_count; ++i) suspects = suspects | before.groups[i].unproven;
   NodeSet configured;
   for (std::size_t i = 0; i < config.nodes.size(); ++i) configured.add(static_cast<NodeId>(i));
-  state.unfenced = suspects & configured;
+  state.unfenced = (suspects & configured) - present;
   state.standby = before.standby & configured;
   for (std::size_t i = 0; i < state.group_count; ++i) state.groups[i].unproven = state.unfenced;
   return state;
+}
+
+void distrust_absent(const ClusterConfig& config, NodeSet absent, ClusterState& state) {
+  state.unfenced = state.unfenced | absent;
+  for (std::size_t i = 0; i < state.group_count; ++i) {
+    const GroupConfig& group = config.groups[i];
+    if (!group.application.present || group.application.state == ApplicationState::none) continue;
+    for (NodeId node : group.nodes)
+      if (absent.has(node)) state.groups[i].unproven.add(node);
+  }
 }
 
 void apply_view_change(const ClusterConfig& config, NodeSet expelled, NodeSet left, NodeSet clean_rejoined,

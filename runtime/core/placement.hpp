@@ -28,8 +28,14 @@ ClusterState initial_state(const ClusterConfig& config);
 
 // The state when all members come with another configuration than `before` was made for (a cluster changes
 // it by stopping, so that everybody is clean): every group anew, and each of them unproven on every node
-// of before that may still serve something: `absent` members, and those unfenced or unproven already.
-ClusterState state_of_new_configuration(const ClusterConfig& config, const ClusterState& before, NodeSet absent);
+// of before that may still serve something: members of before, unfenced or unproven ones, but those who are
+// `present` now, clean.
+ClusterState state_of_new_configuration(const ClusterConfig& config, const ClusterState& before, NodeSet members,
+                                        NodeSet present);
+
+// After a cold start the state may lack the last moments before everything went down: whoever of `absent` may
+// run an application that must not run twice counts as unproven for it.
+void distrust_absent(const ClusterConfig& config, NodeSet absent, ClusterState& state);
 
 // Members left the view: groups they own or may still hold become unproven there, ownerless.
 // `expelled` fell silent; `left` said goodbye after stopping everything (proven).

@@ -19,7 +19,7 @@ Voter::Voter(const ClusterConfig& config, NodeId self, Incarnation incarnation, 
   // An earlier life may have acknowledged a lease just before it ended.
   const Duration acknowledged = stored.longest_acknowledged.ns == 0 ? longest_lease : stored.longest_acknowledged;
   wait_until_ = now + outlast(longer(acknowledged, config.timing.lease));
-  longest_lease_stored_ = config.timing.lease;
+  longest_lease_stored_ = longer(acknowledged, config.timing.lease);
   promised_ = {stored.epoch_ceiling, no_node};
   highest_seen_ = stored.epoch_ceiling;
   wanted_counter_ = stored.epoch_ceiling + 1;
@@ -66,6 +66,7 @@ std::optional<Epoch> Voter::next_epoch() {
 }
 
 void Voter::advance(const PeerTable& table, Effects& effects) {
+  if (table.now >= wait_until_) longest_lease_stored_ = config_.timing.lease;
   raise_ceiling(promised_.counter, effects);
   if (storage_failed_ && table.now >= store_again_) {
     store_again_ = table.now + storage_retry;
@@ -113,23 +114,24 @@ void Voter::consider(const PeerTable& table, const HeldVote& vote, Effects& effe
     held_ = vote;
     return;
   }
-  held_.reset();
-  if (opinion == Opinion::object)
+  if (opinion == Opinion::object) {
+    if (held_ && held_->from == vote.from) held_.reset();
     return refuse(vote.from, vote.prepare.epoch, NackReason::still_hear_suspect, objected, effects);
+  }
+  held_.reset();
   promise(table.now, vote.from, vote.prepare, effects);
 }
 
 // May this member of the known view be left out, as far as we can tell?
-Voter::Opinion Voter::opinion_of_one(const PeerTable& table, NodeId from, const Prepare& prepare, Instant since,
+Voter::Opinion Voter::opinion_of_one(const PeerTable& table, const Prepare& prepare, Instant since,
                                      NodeId node) const {
   const Peer& peer = table.peers[node];
   const View& view = accepted_.view;
   if (!peer.known || !peer.heard) return Opinion::agree;
   if (!view.holds(node, peer.latest.incarnation) || peer.latest.leaving) return Opinion::agree;
   if (table.now - peer.last_sign > config_.timing.detection / 2) return Opinion::agree;
-  const bool cut_off = !prepare.candidate_heard.has(node) || !table.hears(node, from);
   const NodeSet connected = largest_connected(table, prepare.members | NodeSet::of(node), view.coordinator);
-  if (!cut_off && connected.has(node)) return Opinion::object;
+  if (connected.has(node)) return Opinion::object;
   return table.now - since >= config_.timing.vote_hold() ? Opinion::agree : Opinion::hold;
 }
 
@@ -140,7 +142,7 @@ Voter::Opinion Voter::opinion_of(const PeerTable& table, NodeId from, const Prep
   for (NodeId node : accepted_.view.members) {
     if (node == self_ || node == from) continue;
     if (prepare.members.has(node) && accepted_.view.holds(node, prepare.incarnations[node])) continue;
-    const Opinion one = opinion_of_one(table, from, prepare, since, node);
+    const Opinion one = opinion_of_one(table, prepare, since, node);
     if (one == Opinion::object) objected.add(node);
     if (one > worst) worst = one;
   }

@@ -56,7 +56,7 @@ class Voter {
   };
 
   Opinion opinion_of(const PeerTable& table, NodeId from, const Prepare& prepare, Instant since, NodeSet& objected) const;
-  Opinion opinion_of_one(const PeerTable& table, NodeId from, const Prepare& prepare, Instant since, NodeId node) const;
+  Opinion opinion_of_one(const PeerTable& table, const Prepare& prepare, Instant since, NodeId node) const;
   void consider(const PeerTable& table, const HeldVote& vote, Effects& effects);
   void promise(Instant now, NodeId to, const Prepare& prepare, Effects& effects);
   void refuse(NodeId to, Epoch epoch, NackReason reason, NodeSet suspects_heard, Effects& effects) const;

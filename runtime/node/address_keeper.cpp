@@ -131,8 +131,7 @@ void AddressKeeper::on_address_removed(const netif::InterfaceAddress& address) {
         there = there || (one.ifindex == address.ifindex && netif::same_host(one.address, address.address));
     if (there) continue;
     log_.write(LogLevel::warning, "somebody removed the service address ", netif::text_of(address.address));
-    (void)services_->release(slot).ok();
-    held_[i] = Held{};
+    if (services_->release(slot)) held_[i] = Held{};
     listener_.on_address_event(event::AddressLost{group_of(i), index_of(i)});
   }
 }
@@ -223,8 +222,7 @@ void AddressKeeper::lose_everything(const Error& why) {
     if (!held_[i].used || held_[i].probing) continue;
     const auto slot = static_cast<netif::AddressSlot>(i);
     services_->silence(slot);
-    (void)services_->release(slot).ok();
-    held_[i] = Held{};
+    if (services_->release(slot)) held_[i] = Held{};
     listener_.on_address_event(event::AddressLost{group_of(i), index_of(i)});
   }
 }

@@ -16,6 +16,7 @@ namespace {
 
 constexpr Duration housekeeping = Duration::from_s(1);
 constexpr Duration clean_retry = Duration::from_s(5);
+constexpr unsigned life_shift = 40;
 constexpr std::uint64_t own_operator_id = std::uint64_t{1} << 63;  // asked by the daemon itself
 
 std::uint64_t random_id() {
@@ -36,7 +37,7 @@ Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, const 
       transport_(config, options.self, incarnation_, keys, log, *this),
       agent_(std::move(launched), log, *this),
       effects_(std::make_unique<Effects>(effects_limit(config))),
-      waiting_limit_(32 + 8 * config.groups.size()) {
+      waiting_limit_(64 + 16 * config.groups.size()) {
   waiting_.reserve(waiting_limit_);
 }
 
@@ -86,6 +87,7 @@ void Daemon::load_journal() {
 }
 
 void Daemon::start_core() {
+  ++life_;
   NodeOptions node;
   node.self = options_.self;
   node.incarnation = incarnation_;
@@ -128,13 +130,21 @@ int Daemon::run() {
 
 void Daemon::feed(const Event& event) {
   if (stepping_) {
+    if (waiting_.size() == waiting_limit_) {  // make room: what was processed is not needed
+      waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(processed_));
+      processed_ = 0;
+    }
     VIGIL_ASSERT(waiting_.size() < waiting_limit_);
     waiting_.push_back(event);
     return;
   }
   process(event);
-  for (std::size_t i = 0; i < waiting_.size(); ++i) process(waiting_[i]);
+  while (processed_ < waiting_.size()) {
+    const Event next = waiting_[processed_++];  // the vector may move under us
+    process(next);
+  }
   waiting_.clear();
+  processed_ = 0;
   if (afresh_wanted_) {
     afresh_wanted_ = false;
     start_afresh(afresh_why_.view());
@@ -172,7 +182,7 @@ void Daemon::carry_out(const Effect& effect) {
   } else if (const auto* run = std::get_if<effect::RunAgent>(&effect)) {
     agent_.run(*run, core_->committed().stamp, boottime_now(), realtime_ns());
   } else if (const auto* persist = std::get_if<effect::Persist>(&effect)) {
-    state_->save(persist->token, persist->state);
+    state_->save(life_ << life_shift | persist->token, persist->state);
   } else if (const auto* entry = std::get_if<effect::Journal>(&effect)) {
     record(entry->entry);
   } else if (const auto* answer = std::get_if<effect::OperatorAnswer>(&effect)) {
@@ -323,7 +333,8 @@ void Daemon::on_launcher_gone() {
 
 void Daemon::on_stored(std::uint64_t token, bool ok) {
   if (!ok) log_.write(LogLevel::error, "the state file cannot be written: is the disk full? this node does not vote");
-  feed(event::Persisted{token, ok});
+  if (token >> life_shift != life_) return;
+  feed(event::Persisted{token & ((std::uint64_t{1} << life_shift) - 1), ok});
 }
 
 void Daemon::describe(NodeStatus& status) { core_->describe(boottime_now(), status); }

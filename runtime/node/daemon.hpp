@@ -100,13 +100,15 @@ class Daemon : private TransportListener,
   std::unique_ptr<NodeCore> core_;
   std::unique_ptr<Effects> effects_;
   std::size_t waiting_limit_;
-  std::vector<Event> waiting_;      // what a step itself caused, in order; reserved once
+  std::vector<Event> waiting_;      // what steps caused, in order; reserved once
+  std::size_t processed_ = 0;       // of these
   bool stepping_ = false;
   bool afresh_wanted_ = false;
   BoundedString<95> afresh_why_;
   bool cleaned_ = false;            // nothing of an earlier life runs
   Instant next_housekeeping_;
   Instant clean_again_ = Instant::never();
+  std::uint64_t life_ = 0;          // counts cores: an answer to an earlier one's write is not for this one
   std::uint64_t own_journal_ = 0;   // numbers entries that the shell itself writes
   unsigned stops_asked_ = 0;
   End end_ = End::none;
