@@ -1,5 +1,5 @@
-// Everything a core may ask of its shell, as data, in order. A Persist with `barrier` holds back the
-// later effects until event::Persisted; the shell (not the core) keeps that queue.
+// Everything a core may ask of its shell, as data, in order. Nothing waits for a Persist: a core that must not
+// go on before something is stored asks ahead, and goes on at event::Persisted (voter.hpp).
 #pragma once
 
 #include <type_traits>
@@ -30,7 +30,6 @@ struct SendMessage {
 
 struct Persist {
   std::uint64_t token = 0;
-  bool barrier = false;
   StoredState state;
 };
 

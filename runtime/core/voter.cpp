@@ -35,7 +35,7 @@ void Voter::persist(Effects& effects) {
   state.epoch_ceiling = requested_ceiling_;
   state.accepted = accepted_;
   state.longest_acknowledged = longest_lease_stored_;
-  effects.push(effect::Persist{next_token_++, false, state});
+  effects.push(effect::Persist{next_token_++, state});
 }
 
 void Voter::raise_ceiling(std::uint64_t counter, Effects& effects) {

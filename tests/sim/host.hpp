@@ -79,7 +79,6 @@ struct Host {
   std::vector<Entry> inbox;    // what came in while frozen
   std::vector<Effect> outbox;  // effects not carried out yet, from outbox_next on
   std::size_t outbox_next = 0;
-  std::uint64_t barrier = 0;  // token of the write that the outbox waits for; 0: none
   Stamp committed;            // as last told to the checker
   Stamp accepted;
   Epoch promised;

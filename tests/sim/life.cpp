@@ -82,7 +82,6 @@ void World::end_daemon(Host& host) {
   host.inbox.clear();
   host.outbox.clear();
   host.outbox_next = 0;
-  host.barrier = 0;
   host.paused = false;
   host.pause_after_effects = -1;
   host.scripts.clear();

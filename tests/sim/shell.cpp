@@ -153,11 +153,6 @@ void World::persist(Host& host, const effect::Persist& write) {
   const SimTime length = slow ? some_time() : about(scenario_.disk_ns);
   host.disk_free_at = std::max(host.disk_free_at, now_) + length;
   host.writes.push_back(slot);
-  if (write.barrier) {
-    host.barrier = write.token;
-    // Its heartbeats wait behind the write: nobody need think it sound meanwhile.
-    if (host.disk_free_at - now_ > scenario_.interval_ns() / 4) soundness_.node[host.id] = sim_never;
-  }
   at(host.disk_free_at, What::persisted, host.id, slot);
 }
 
@@ -173,18 +168,6 @@ void World::persisted(const Entry& entry) {
 
 void World::write_done(Host& host, std::uint64_t token, bool ok) {
   if (!ok) host.outcast = true;
-  if (host.barrier == token) {
-    host.barrier = 0;
-    if (soundness_.node[host.id] == sim_never && !host.paused) soundness_.node[host.id] = now_;
-    // What was to follow a write that failed must not be said.
-    if (!ok)
-      for (std::size_t i = host.outbox_next; i < host.outbox.size(); ++i)
-        if (std::holds_alternative<effect::SendMessage>(host.outbox[i]) ||
-            std::holds_alternative<effect::SendAck>(host.outbox[i]))
-          host.outbox[i] = effect::Journal{};
-    drain(host);
-    if (!host.core) return;
-  }
   step(host, event_ = event::Persisted{token, ok});
 }
 

@@ -56,7 +56,7 @@ class World {
   void timer(Host& host);
   void carry_out(Host& host);
   void carry_out_one(Host& host, const Effect& effect);
-  bool blocked(const Host& host) const { return host.paused || host.barrier != 0; }
+  bool blocked(const Host& host) const { return host.paused; }
   void drain(Host& host);
   void pause(Host& host, SimTime length);
   void resume(Host& host);

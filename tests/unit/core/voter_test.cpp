@@ -125,7 +125,6 @@ void the_ceiling_is_stored_ahead(void**) {
   f.advance();
   const std::vector<effect::Persist> first = those<effect::Persist>(f.effects);
   assert_int_equal(first.size(), 1);
-  assert_false(first[0].barrier);  // no fsync between a suspicion and a takeover
   assert_int_equal(first[0].state.epoch_ceiling, 3'001);
   assert_true(first[0].state.accepted.stamp == f.voter->accepted().stamp);
   assert_true(first[0].state.longest_acknowledged >= lan.lease);
