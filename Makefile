@@ -26,7 +26,7 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null | sed 's/-I/-isyste
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Werror
-OPT      ?= -O2 -g
+OPT      ?= -O2 -g1
 CXXFLAGS_ALL = -std=c++23 $(OPT) $(WARN) $(SANFLAGS) -fno-strict-aliasing -pthread -I. $(PKG_CFLAGS) $(CXXFLAGS)
 LDLIBS_ALL   = $(PKG_LIBS) -lelf -lz -pthread
 
