@@ -9,11 +9,32 @@
 
 namespace vigil {
 
+namespace {
+
+// A new file has its whole size, and its name is on stable storage, before anybody relies on it: a later write
+// needs no new block, and cannot be the one that a power cut takes the name away from.
+Status prepare_file(int file, const std::string& path) {
+  struct stat status{};
+  if (::fstat(file, &status) != 0) return Error::from_errno("look at the state file " + path, errno);
+  if (status.st_size != 0) return {};
+  constexpr auto size = static_cast<off_t>(wire::store_bytes);
+  if (const int error = ::posix_fallocate(file, 0, size); error != 0 && ::ftruncate(file, size) != 0)
+    return Error::from_errno("make room for the state file " + path + " (is the disk full?)", error);
+  if (::fsync(file) != 0) return Error::from_errno("sync the state file " + path, errno);
+  const std::string directory = path.substr(0, path.find_last_of('/') + 1);
+  const Fd parent(::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!parent || ::fsync(parent.get()) != 0) return Error::from_errno("sync the directory of " + path, errno);
+  return {};
+}
+
+}  // namespace
+
 Result<std::unique_ptr<StateFile>> StateFile::open(const std::string& path, const wire::StoreOwner& owner) {
   std::unique_ptr<StateFile> file(new StateFile());
   file->owner_ = owner;
   file->file_ = Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (file->file_.get() < 0) return Error::from_errno("open the state file " + path, errno);
+  if (const Status prepared = prepare_file(file->file_.get(), path); !prepared) return prepared.error();
   std::vector<std::uint8_t> bytes(wire::store_bytes + 1);
   std::size_t size = 0;
   for (;;) {
