@@ -133,7 +133,6 @@ class Stack : private TransportListener, private WakeListener {
       : config_(config),
         self_(self),
         incarnation_{std::uint64_t{100} + self, std::uint64_t{7} + self},
-        log_(log),
         lateness_(config.timing.interval),
         transport_(config, self, incarnation_, keys, log, *this),
         effects_(std::make_unique<Effects>()) {
@@ -242,7 +241,6 @@ class Stack : private TransportListener, private WakeListener {
   const ClusterConfig& config_;
   NodeId self_;
   Incarnation incarnation_;
-  Log& log_;
   LatenessMeter lateness_;
   std::unique_ptr<Ring> ring_;
   Journal journal_;

@@ -1,0 +1,81 @@
+// What the tests of the node's shell share: a directory of their own, a captured standard error, waiting
+// on a ring with a limit.
+#pragma once
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "runtime/loop/clock.hpp"
+#include "runtime/loop/ring.hpp"
+
+namespace vigil::test {
+
+class Directory {
+ public:
+  Directory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "vigil-node-XXXXXX").string();
+    if (const char* made = ::mkdtemp(pattern.data())) path_ = made;
+  }
+  ~Directory() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+inline std::string content(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+inline void put(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+// Standard error goes to a file while this lives.
+class CapturedError {
+ public:
+  explicit CapturedError(const std::string& path) : path_(path), kept_(::dup(STDERR_FILENO)) {
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ::dup2(file, STDERR_FILENO);
+    ::close(file);
+  }
+  ~CapturedError() { give_back(); }
+  void give_back() {
+    if (kept_ < 0) return;
+    std::fflush(stderr);
+    ::dup2(kept_, STDERR_FILENO);
+    ::close(kept_);
+    kept_ = -1;
+  }
+  std::string text() const { return content(path_); }
+
+ private:
+  std::string path_;
+  int kept_;
+};
+
+template <typename Condition>
+bool run_until(Ring& ring, Condition condition, Duration limit = Duration::from_s(5)) {
+  const Instant end = boottime_now() + limit;
+  while (!condition() && boottime_now() < end)
+    if (!ring.run_once(earlier(end, boottime_now() + Duration::from_ms(20)))) return false;
+  return condition();
+}
+
+}  // namespace vigil::test
