@@ -230,7 +230,7 @@ void NodeCore::Parts::follow_adapters(std::uint8_t changed) {
     const bool service = own.adapters[i].role == AdapterRole::service;
     const AdapterVerdict verdict = adapters.report(adapter).verdict;
     EventName event = service ? EventName::join_service : EventName::join_standby;
-    std::string_view text = "adapter works again";
+    std::string_view text = "adapter works";
     if (verdict == AdapterVerdict::network_silent) {
       if ((networks_told >> own.adapters[i].network & 1) != 0) continue;
       networks_told = static_cast<std::uint8_t>(networks_told | 1u << own.adapters[i].network);
