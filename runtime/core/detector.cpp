@@ -137,12 +137,15 @@ void Detector::on_late(Instant now, Duration lateness) {
   worst_lateness_ = longer(worst_lateness_, lateness);
   if (seeded_bug(Bug::late_accuser_not_held_back)) return;
   if (lateness >= config_.timing.lateness_notable()) late_until_ = now + config_.timing.detection;
+  // As if the stall had not been, but never more than a whole detection time from now, and within the cap.
   for (Peer& peer : peers_) {
     if (!peer.heard || peer.deadline.is_never()) continue;
-    const Duration room = config_.timing.lateness_cap() - peer.credit;
-    const Duration extra = shorter(lateness, longer(room, Duration{}));
-    peer.deadline = peer.deadline + extra;
-    peer.credit = peer.credit + extra;
+    const Instant from = later(peer.deadline, now);
+    const Instant until = earlier(peer.deadline + lateness, now + config_.timing.detection);
+    const Duration granted = shorter(until - from, config_.timing.lateness_cap() - peer.credit);
+    if (granted.ns <= 0) continue;
+    peer.deadline = from + granted;
+    peer.credit = peer.credit + granted;
   }
   // Paths get the same indulgence: our deafness is not the adapter's.
   for (PathStats& path : paths_)

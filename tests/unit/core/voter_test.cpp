@@ -342,9 +342,8 @@ void opinion_table(void**) {
       {"silent for half the detection time", [](Fixture& f, Prepare&) {
          f.peers.table.peers[3].last_sign = f.peers.table.now - lan.detection / 2 - Duration::from_ns(1);
        }, 'P', 'P'},
-      {"well and hearing the candidate, who says it does not hear it", [](Fixture& f, Prepare&) {
-         f.peers.table.peers[3].latest.heard.add(0);
-       }, '-', 'P'},
+      {"well by the own table, whatever the candidate says", [](Fixture&, Prepare&) {}, 'N', 'N'},
+      {"cut off from the candidate", [](Fixture& f, Prepare&) { f.peers.break_pair(0, 3); }, '-', 'P'},
       {"well, heard by the candidate by its own word", [](Fixture&, Prepare& prepare) {
          prepare.candidate_heard.add(3);
        }, 'N', 'N'},
@@ -408,6 +407,7 @@ void a_held_vote_becomes_an_objection_when_the_pair_heals(void**) {
 void another_candidate_does_not_start_the_hold_anew(void**) {
   Fixture f;
   f.ready();
+  f.peers.break_pair(0, 3);
   assert_int_equal(f.answer(f.ask({5, 0}, nodes({0, 1, 2, 4}))), '-');
   f.wait(lan.vote_hold() - Duration::from_ms(1));
   assert_int_equal(f.answer(f.ask({6, 2}, nodes({0, 1, 2, 4}))), '-');
@@ -416,6 +416,8 @@ void another_candidate_does_not_start_the_hold_anew(void**) {
   // … for the same question: who is left out besides has a wait of its own.
   Fixture g;
   g.ready();
+  g.peers.break_pair(0, 3);
+  g.peers.break_pair(0, 4);
   assert_int_equal(g.answer(g.ask({5, 0}, nodes({0, 1, 2, 4}))), '-');
   g.wait(lan.vote_hold());
   assert_int_equal(g.answer(g.ask({6, 0}, nodes({0, 1, 2}))), '-');
@@ -424,6 +426,7 @@ void another_candidate_does_not_start_the_hold_anew(void**) {
 void a_held_vote_is_forgotten_with_its_candidacy(void**) {
   Fixture f;
   f.ready();
+  f.peers.break_pair(0, 3);
   Prepare prepare = f.ask({5, 0}, nodes({0, 1, 2, 4}));
   assert_int_equal(f.answer(prepare), '-');
   assert_int_equal(f.answer(f.ask({6, 2})), 'P');  // somebody else's, with everybody
