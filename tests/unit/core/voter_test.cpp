@@ -416,8 +416,11 @@ void another_candidate_does_not_start_the_hold_anew(void**) {
   // … for the same question: who is left out besides has a wait of its own.
   Fixture g;
   g.ready();
-  g.peers.break_pair(0, 3);
-  g.peers.break_pair(0, 4);
+  for (NodeId other : nodes({0, 2})) {
+    g.peers.break_pair(other, 3);
+    g.peers.break_pair(other, 4);
+  }
+  g.peers.break_pair(3, 4);
   assert_int_equal(g.answer(g.ask({5, 0}, nodes({0, 1, 2, 4}))), '-');
   g.wait(lan.vote_hold());
   assert_int_equal(g.answer(g.ask({6, 0}, nodes({0, 1, 2}))), '-');
