@@ -248,6 +248,20 @@ void one_stall_told_many_times_counts_once(void**) {
   assert_true(f->suspected(1));
 }
 
+// … nor when it is told with every frame that comes.
+void overstated_lateness_puts_nothing_off(void**) {
+  Fixture f;
+  f.build();
+  for (int i = 0; i < 100; ++i) {
+    f.hear(1, 0);
+    for (int told = 0; told < 5; ++told) f->on_late(f.now, Duration::from_s(3'600));
+    assert_true(f->next_deadline() <= f.now + lan.detection);
+    f.wait(lan.interval);
+  }
+  f.wait(lan.detection);
+  assert_true(f->suspected(1));
+}
+
 void lateness_is_told(void**) {
   Fixture f;
   f.build();
@@ -476,6 +490,7 @@ int main() {
       cmocka_unit_test(own_lateness_is_credited_up_to_the_cap),
       cmocka_unit_test(credits_add_up_to_the_cap_and_a_frame_clears_them),
       cmocka_unit_test(one_stall_told_many_times_counts_once),
+      cmocka_unit_test(overstated_lateness_puts_nothing_off),
       cmocka_unit_test(lateness_is_told),
       cmocka_unit_test(own_stalls_are_no_flaps),
       cmocka_unit_test(a_new_incarnation_starts_from_nothing),
