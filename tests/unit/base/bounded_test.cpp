@@ -6,7 +6,7 @@
 
 #include <csignal>
 #include <functional>
-
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
@@ -114,12 +114,9 @@ void strings_are_cut_and_terminated(void**) {
 
 int main() {
   const CMUnitTest tests[] = {
-      cmocka_unit_test(fills_and_empties),
-      cmocka_unit_test(erasing_keeps_the_order),
-      cmocka_unit_test(resizing_gives_fresh_items),
-      cmocka_unit_test(equality_is_of_the_items_that_are_there),
-      cmocka_unit_test(overflow_is_our_bug),
-      cmocka_unit_test(strings_are_cut_and_terminated),
+      cmocka_unit_test(fills_and_empties),          cmocka_unit_test(erasing_keeps_the_order),
+      cmocka_unit_test(resizing_gives_fresh_items), cmocka_unit_test(equality_is_of_the_items_that_are_there),
+      cmocka_unit_test(overflow_is_our_bug),        cmocka_unit_test(strings_are_cut_and_terminated),
   };
   return cmocka_run_group_tests_name("base/bounded", tests, nullptr, nullptr);
 }

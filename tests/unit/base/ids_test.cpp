@@ -5,6 +5,7 @@
 
 #include "runtime/base/random.hpp"
 #include "runtime/base/record.hpp"
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 using namespace vigil;

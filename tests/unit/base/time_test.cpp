@@ -3,6 +3,7 @@
 
 #include "runtime/base/random.hpp"
 #include "runtime/base/timing.hpp"
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
@@ -63,7 +64,8 @@ void the_profiles_waits(void**) {
     std::int64_t wait_us;
   };
   // As runtime/DESIGN.md section 4 tells them, to the next millisecond.
-  const Row rows[] = {{Profile::wan, 2'444'444}, {Profile::lan, 183'333}, {Profile::fast, 29'333}, {Profile::realtime, 11'000}};
+  const Row rows[] = {
+      {Profile::wan, 2'444'444}, {Profile::lan, 183'333}, {Profile::fast, 29'333}, {Profile::realtime, 11'000}};
   for (const Row& row : rows) assert_int_equal(outlast(timing_of(row.profile).lease).us(), row.wait_us);
 }
 

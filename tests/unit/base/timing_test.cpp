@@ -1,6 +1,6 @@
 // Every profile keeps the inequalities that the protocol's argument uses, and the bound that it promises.
 #include "runtime/base/timing.hpp"
-
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 using namespace vigil;

@@ -1,6 +1,6 @@
 // The arithmetic of quorums, as tables, and the two facts that the proofs take from it.
 #include "runtime/base/view.hpp"
-
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 using namespace vigil;

@@ -3,7 +3,8 @@
 #include "runtime/core/adapter_health.hpp"
 
 #include "tests/unit/core/peers_fixture.hpp"
-#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
+// Last: cmocka's macros (fail, …) bite the standard library.
+#include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
 using namespace vigil::testing;
@@ -148,9 +149,9 @@ void verdict_table(void**) {
       {"… is not heard", [](Fixture& f) { f.mute[0] = true; }, {adapter, well, well}},
       {"… neither", [](Fixture& f) { f.deaf[0] = f.mute[0] = true; }, {adapter, well, well}},
       {"the standby adapter", [](Fixture& f) { f.deaf[1] = true; }, {well, adapter, well}},
-      {"both on one network, and the others hear each other there", [](Fixture& f) {
-         f.deaf[0] = f.deaf[1] = f.mute[0] = f.mute[1] = true;
-       }, {adapter, adapter, well}},
+      {"both on one network, and the others hear each other there",
+       [](Fixture& f) { f.deaf[0] = f.deaf[1] = f.mute[0] = f.mute[1] = true; },
+       {adapter, adapter, well}},
       {"the network", [](Fixture& f) { f.cut[0] = true; }, {network, network, well}},
       {"the other network", [](Fixture& f) { f.cut[1] = true; }, {well, well, network}},
       // Who is dead is no witness: it blames nobody.
@@ -158,15 +159,19 @@ void verdict_table(void**) {
       {"both peers' death", [](Fixture& f) { f.dead[1] = f.dead[2] = true; }, {well, well, well}},
       {"both networks", [](Fixture& f) { f.cut[0] = f.cut[1] = true; }, {well, well, well}},
       // With one peer left its word is enough that it is alive, not that others get through.
-      {"one peer's death and a deaf adapter", [](Fixture& f) {
+      {"one peer's death and a deaf adapter",
+       [](Fixture& f) {
          f.dead[1] = true;
          f.deaf[2] = f.mute[2] = true;
-       }, {well, well, network}},
+       },
+       {well, well, network}},
       // … but our own other adapter on the network shows that they do.
-      {"one peer's death and a deaf service adapter", [](Fixture& f) {
+      {"one peer's death and a deaf service adapter",
+       [](Fixture& f) {
          f.dead[1] = true;
          f.deaf[0] = f.mute[0] = true;
-       }, {adapter, well, well}},
+       },
+       {adapter, well, well}},
   };
   for (const Row& row : rows) {
     Fixture f;
@@ -234,7 +239,7 @@ void back_for_a_moment_starts_the_confirmation_anew(void**) {
 // A node that starts is heard a moment after it hears: no adapter failed.
 void the_first_moments_blame_nobody(void**) {
   Fixture f;
-  f.look();                                  // alone: nobody says otherwise
+  f.look();  // alone: nobody says otherwise
   f.bad_at.fill(Instant::never());
   f.mute[0] = f.mute[1] = f.mute[2] = true;  // its first heartbeat is lost
   f.one_interval();

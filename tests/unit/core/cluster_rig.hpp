@@ -18,9 +18,9 @@
 
 namespace vigil::testing {
 
-inline const char* const message_texts[] = {"Prepare",       "Promise",         "Nack",         "Accept", "Accepted",
-                                            "Commit",        "Fetch",           "CommittedRecord", "Report", "ReportAck",
-                                            "OperatorRequest", "OperatorReply", "JournalShare"};
+inline const char* const message_texts[] = {
+    "Prepare",         "Promise", "Nack",      "Accept",          "Accepted",      "Commit",      "Fetch",
+    "CommittedRecord", "Report",  "ReportAck", "OperatorRequest", "OperatorReply", "JournalShare"};
 
 class ClusterRig {
  public:
@@ -122,9 +122,7 @@ class ClusterRig {
   bool up(NodeId node) const { return machines_[node].core != nullptr; }
   NodeCore& core(NodeId node) { return *machines_[node].core; }
   const StoredState& stored(NodeId node) const { return machines_[node].stored; }
-  bool member(NodeId node) {
-    return up(node) && core(node).committed().view.holds(node, core(node).incarnation());
-  }
+  bool member(NodeId node) { return up(node) && core(node).committed().view.holds(node, core(node).incarnation()); }
   bool quorate(NodeId node) { return member(node) && now_ < core(node).lease_until(); }
   bool serves(NodeId node, GroupIndex group = 0) const {
     const auto found = machines_[node].gates.find({group, 0});
@@ -176,7 +174,7 @@ class ClusterRig {
     std::map<std::pair<GroupIndex, std::uint8_t>, Gate> gates;
     NodeSet applications;  // of groups, rather
     std::array<bool, limits::max_adapters> bad_adapter{};
-    Stamp told;            // newest commit that there is a line about
+    Stamp told;  // newest commit that there is a line about
   };
   struct Coming {
     NodeId to = no_node;
@@ -209,7 +207,8 @@ class ClusterRig {
     ++machine.starts;
     NodeOptions options;
     options.self = node;
-    options.incarnation = {100 * std::uint64_t{node} + machine.boots, 1000 * (std::uint64_t{node} + 1) + machine.starts};
+    options.incarnation = {100 * std::uint64_t{node} + machine.boots,
+                           1000 * (std::uint64_t{node} + 1) + machine.starts};
     options.stored = machine.stored;
     options.seed = options.incarnation.start_id;
     machine.core = std::make_unique<NodeCore>(*machine.config, options, now_);
@@ -275,8 +274,8 @@ class ClusterRig {
       ++violations_;
       say(node, "VIOLATION: another record under this stamp is committed elsewhere");
     }
-    std::string line = "record " + view_text(record.stamp.epoch) + "/" + std::to_string(record.stamp.version) +
-                       " of " + text_of(config_, record.view.members);
+    std::string line = "record " + view_text(record.stamp.epoch) + "/" + std::to_string(record.stamp.version) + " of " +
+                       text_of(config_, record.view.members);
     for (std::size_t i = 0; i < config_.groups.size(); ++i) {
       const GroupState& group = record.state.groups[i];
       line += ", " + config_.groups[i].name.str() + " " + text_of(group.phase);
@@ -323,8 +322,7 @@ class ClusterRig {
     const AdapterIndex theirs = config_.nodes[send.to].links[send.ack.link].adapter;
     if (machines_[from].bad_adapter[adapter] || machines_[send.to].bad_adapter[theirs]) return;
     if (!passes(from, send.to)) return;
-    later_event(send.to, delay,
-                event::AckReceived{from, send.ack.link, machines_[from].core->incarnation(), send.ack});
+    later_event(send.to, delay, event::AckReceived{from, send.ack.link, machines_[from].core->incarnation(), send.ack});
   }
   void send_message(NodeId from, const effect::SendMessage& send) {
     if (!passes(from, send.to) || (filter_ && filter_(from, send.to, send.message))) return;
@@ -386,8 +384,10 @@ class ClusterRig {
   }
 
   void tell_journal(NodeId node, const JournalEntry& entry) {
-    static const char* const kinds[] = {"observed", "accused", "voted", "decided", "started", "done", "failed", "waiting"};
-    std::string line = std::string(kinds[static_cast<std::size_t>(entry.kind)]) + " " + std::string(to_string(entry.event));
+    static const char* const kinds[] = {"observed", "accused", "voted",  "decided",
+                                        "started",  "done",    "failed", "waiting"};
+    std::string line =
+        std::string(kinds[static_cast<std::size_t>(entry.kind)]) + " " + std::string(to_string(entry.event));
     if (entry.subject != no_node) line += " " + text_of(config_, entry.subject);
     // What was measured, beside what the wait will be, is not the golden text's matter.
     std::string text = entry.text.str();
@@ -400,7 +400,8 @@ class ClusterRig {
   }
   static std::string to_text_of(const IpAddress& address) {
     std::string text;
-    for (int i = 0; i < 4; ++i) text += (i == 0 ? "" : ".") + std::to_string(address.bytes[static_cast<std::size_t>(i)]);
+    for (int i = 0; i < 4; ++i)
+      text += (i == 0 ? "" : ".") + std::to_string(address.bytes[static_cast<std::size_t>(i)]);
     return text;
   }
 
@@ -411,7 +412,8 @@ class ClusterRig {
         const bool speaks = now_ < machines_[i].lease_until;
         if (speaks == gate.speaks) continue;
         gate.speaks = speaks;
-        say(static_cast<NodeId>(i), (speaks ? "gate opens for " : "gate closes for ") + address_text(id.first, id.second));
+        say(static_cast<NodeId>(i),
+            (speaks ? "gate opens for " : "gate closes for ") + address_text(id.first, id.second));
         if (!speaks) continue;
         for (std::size_t other = 0; other < machines_.size(); ++other) {
           const auto found = machines_[other].gates.find(id);

@@ -3,7 +3,8 @@
 
 #include "tests/unit/core/cluster_text.hpp"
 #include "tests/unit/core/peers_fixture.hpp"
-#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
+// Last: cmocka's macros (fail, …) bite the standard library.
+#include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
 using namespace vigil::testing;

@@ -3,7 +3,8 @@
 
 #include "runtime/base/random.hpp"
 #include "tests/unit/core/peers_fixture.hpp"
-#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
+// Last: cmocka's macros (fail, …) bite the standard library.
+#include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
 using namespace vigil::testing;
@@ -103,7 +104,8 @@ void what_keeps_a_node_out(void**) {
       {"not hearing a member", [](Fixture& f) { f.peers.deafen(4, 2); }},
       {"a member not hearing it", [](Fixture& f) { f.peers.deafen(2, 4); }},
       {"having been in, in this life", [](Fixture& f) { f.base.view.incarnations[4] = life_of(4); }},
-      {"having been in the view before", [](Fixture& f) {
+      {"having been in the view before",
+       [](Fixture& f) {
          f.base.previous = f.base.view;
          f.base.previous.incarnations[4] = life_of(4);
        }},

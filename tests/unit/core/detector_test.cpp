@@ -3,7 +3,8 @@
 #include "runtime/core/detector.hpp"
 
 #include "tests/unit/core/peers_fixture.hpp"
-#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
+// Last: cmocka's macros (fail, …) bite the standard library.
+#include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
 using namespace vigil::testing;
@@ -322,13 +323,10 @@ void loss_duplicates_and_reordering(void**) {
     std::uint64_t reordered;
   };
   const Row rows[] = {
-      {{1, 2, 3}, 3, 0, 0, 0},
-      {{7}, 1, 0, 0, 0},  // whatever was before we listened is not lost
-      {{1, 5}, 2, 3, 0, 0},
-      {{1, 1, 2}, 3, 0, 1, 0},
-      {{1, 3, 2, 4}, 4, 0, 0, 1},   // late is not lost
-      {{1, 4, 2}, 3, 1, 0, 1},
-      {{0xffff'fffe, 0xffff'ffff, 0, 1}, 4, 0, 0, 0},
+      {{1, 2, 3}, 3, 0, 0, 0},        {{7}, 1, 0, 0, 0},  // whatever was before we listened is not lost
+      {{1, 5}, 2, 3, 0, 0},           {{1, 1, 2}, 3, 0, 1, 0},
+      {{1, 3, 2, 4}, 4, 0, 0, 1},  // late is not lost
+      {{1, 4, 2}, 3, 1, 0, 1},        {{0xffff'fffe, 0xffff'ffff, 0, 1}, 4, 0, 0, 0},
       {{0xffff'ffff, 1}, 2, 1, 0, 0},
   };
   for (const Row& row : rows) {
@@ -360,8 +358,8 @@ void jitter_is_that_of_rfc_3550(void**) {
     heartbeat.sent_ns = f.now.ns - transit_us[i] * 1'000 + offset;
     f->on_heartbeat(f.now, 1, 0, heartbeat);
     if (i == 0) continue;
-    const std::int64_t difference = transit_us[i] > transit_us[i - 1] ? transit_us[i] - transit_us[i - 1]
-                                                                      : transit_us[i - 1] - transit_us[i];
+    const std::int64_t difference =
+        transit_us[i] > transit_us[i - 1] ? transit_us[i] - transit_us[i - 1] : transit_us[i - 1] - transit_us[i];
     expected += (difference * 1'000 - expected) / 16;
   }
   assert_true(expected > 0);

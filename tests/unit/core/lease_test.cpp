@@ -4,7 +4,8 @@
 
 #include "runtime/base/random.hpp"
 #include "tests/unit/core/peers_fixture.hpp"
-#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
+// Last: cmocka's macros (fail, …) bite the standard library.
+#include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
 using namespace vigil::testing;
@@ -34,16 +35,13 @@ void the_lease_starts_at_the_quorums_newest_send_time(void**) {
     std::int64_t acknowledged[5];  // newest send time of each voter's acknowledgement, ms; -1: none
     std::int64_t starts;           // -1: no lease
   };
-  const Row rows[] = {
-      {{90, -1, -1, -1, -1}, -1},
-      {{90, 90, -1, -1, -1}, -1},
-      {{90, 80, 70, -1, -1}, 70},
-      {{90, 80, 70, 60, -1}, 70},
-      {{90, 10, 20, 30, 40}, 30},
-      {{90, 90, 90, 90, 90}, 90},
-      {{-1, 90, 90, 90, -1}, 90},   // its own word is one among many
-      {{10, 90, 90, 20, 20}, 20},
-  };
+  const Row rows[] =
+      {
+          {{90, -1, -1, -1, -1}, -1}, {{90, 90, -1, -1, -1}, -1}, {{90, 80, 70, -1, -1}, 70},
+          {{90, 80, 70, 60, -1}, 70}, {{90, 10, 20, 30, 40}, 30}, {{90, 90, 90, 90, 90}, 90},
+          {{-1, 90, 90, 90, -1}, 90},  // its own word is one among many
+          {{10, 90, 90, 20, 20}, 20},
+      };
   for (const Row& row : rows) {
     Holder h;
     if (row.acknowledged[0] >= 0) h.lease.on_sent(at(row.acknowledged[0]));
@@ -241,7 +239,9 @@ bool waits_long_enough(const Rates& rates, Duration lease, double travel, double
   // The holder serves until its clock has counted `lease` from the sending.
   const double served_until = static_cast<double>(lease.ns) / rates.holder;
   LeaseVoter voter(lease);
-  const auto voters_clock = [&](double true_ns) { return start + Duration::from_ns(static_cast<std::int64_t>(true_ns * rates.voter)); };
+  const auto voters_clock = [&](double true_ns) {
+    return start + Duration::from_ns(static_cast<std::int64_t>(true_ns * rates.voter));
+  };
   if (!voter.acknowledge(voters_clock(travel), 1, lease)) return false;
   LeasesLeft left;
   voter.leases_left(voters_clock(told), NodeSet::of(0), left);
@@ -275,7 +275,9 @@ void the_wait_outlasts_the_lease_whoever_measured_which_part(void**) {
   const double fast = 1.0 + drift_percent / 100.0;
   Random random(8);
   const auto rate = [&] {
-    return random.chance(30) ? slow : random.chance(40) ? fast : slow + (fast - slow) * static_cast<double>(random.below(1'000)) / 1'000;
+    return random.chance(30)   ? slow
+           : random.chance(40) ? fast
+                               : slow + (fast - slow) * static_cast<double>(random.below(1'000)) / 1'000;
   };
   const Duration lease = length;
   const auto l = static_cast<double>(lease.ns);

@@ -1,6 +1,6 @@
 // Plays tests/scenarios/membership/*.txt: some whole cores on a scripted network (cluster_rig.hpp), what
-// happens to them in, and out what they committed (VIEW.COORDINATOR/VERSION), which gates opened and closed, and their journals; one
-// line for all nodes that say the same. Events:
+// happens to them in, and out what they committed (VIEW.COORDINATOR/VERSION), which gates opened and closed,
+// and their journals; one line for all nodes that say the same. Events:
 //
 //   start alpha,beta [hash=2]     power on (hash: with another configuration than the rest)
 //   boot alpha,beta               power on, and wait until all serve in one view: only the end is told
@@ -16,7 +16,8 @@
 
 #include "tests/unit/core/cluster_rig.hpp"
 #include "tests/unit/core/golden.hpp"
-#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
+// Last: cmocka's macros (fail, …) bite the standard library.
+#include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
 using namespace vigil::testing;
@@ -98,7 +99,8 @@ class ClusterPlayer {
     } else if (verb == "cable") {
       const NodeId node = node_named(*config_, what);
       for (std::size_t i = 0; i < config_->nodes[node].adapters.size(); ++i)
-        if (config_->nodes[node].adapters[i].device == words.at(2)) pull(node, static_cast<AdapterIndex>(i), words.at(3));
+        if (config_->nodes[node].adapters[i].device == words.at(2))
+          pull(node, static_cast<AdapterIndex>(i), words.at(3));
     } else if (verb == "disk") {
       rig.fail_storage(what == "full");
     } else if (verb == "ask") {
@@ -127,11 +129,14 @@ class ClusterPlayer {
 
 void every_scenario_comes_out_as_written(void**) {
   int played = 0;
-  const int differences = play_golden_files("tests/scenarios/membership", [] {
-    auto player = std::make_shared<ClusterPlayer>();
-    return GoldenPlayer{[player](const std::string& line) { player->set(line); },
-                        [player](const std::string& event) { return player->play(event); }};
-  }, played);
+  const int differences = play_golden_files(
+      "tests/scenarios/membership",
+      [] {
+        auto player = std::make_shared<ClusterPlayer>();
+        return GoldenPlayer{[player](const std::string& line) { player->set(line); },
+                            [player](const std::string& event) { return player->play(event); }};
+      },
+      played);
   assert_int_not_equal(played, 0);
   assert_int_equal(differences, 0);
 }

@@ -4,7 +4,8 @@
 
 #include "tests/unit/core/cluster_rig.hpp"
 #include "tests/unit/core/peers_fixture.hpp"
-#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
+// Last: cmocka's macros (fail, …) bite the standard library.
+#include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
 using namespace vigil::testing;
@@ -64,7 +65,9 @@ void without_a_quorums_word_there_is_no_view(void**) {
       assert_false(rig.serves(node));
     }
     rig.lose_nothing();
-    assert_true(rig.run_until([&] { return rig.settled(c.named("beta,gamma")) && (rig.serves(beta) || rig.serves(gamma)); }, Duration::from_s(2)));
+    assert_true(
+        rig.run_until([&] { return rig.settled(c.named("beta,gamma")) && (rig.serves(beta) || rig.serves(gamma)); },
+                      Duration::from_s(2)));
     assert_int_equal(rig.violations(), 0);
   }
 }
@@ -89,7 +92,8 @@ void promises_that_do_not_hit_the_old_view_decide_nothing(void**) {
   for (NodeId node = 0; node < 5; ++node) assert_true(rig.core(node).committed().stamp.epoch == epoch);
   // Three old lives are in every quorum of five.
   rig.heal();
-  assert_true(rig.run_until([&] { return rig.settled(c.named("alpha,beta,gamma,delta,epsilon")); }, Duration::from_s(5)));
+  assert_true(
+      rig.run_until([&] { return rig.settled(c.named("alpha,beta,gamma,delta,epsilon")); }, Duration::from_s(5)));
   assert_int_equal(rig.violations(), 0);
 }
 
@@ -216,7 +220,9 @@ struct Alone {
     context.table = &peers.table;
     context.detector = detector.get();
   }
-  void hear(NodeId from, const Message& message) { membership->on_message(context, from, life_of(from), message, effects); }
+  void hear(NodeId from, const Message& message) {
+    membership->on_message(context, from, life_of(from), message, effects);
+  }
   Record without_node_0(std::uint32_t version = 1) const {
     Record record = record_of(*config, nodes({1, 2}), {5, 2}, version);
     record.view.incarnations[0] = life_of(0);
@@ -362,7 +368,8 @@ void waiting_is_explained(void**) {
   assert_int_equal(c->status(alpha).role, NodeRole::waiting);
   assert_string_equal(c->status(alpha).role_text.c_str(), "stopping what an earlier life left behind");
   c->run(Duration::from_ms(100));
-  assert_string_equal(c->status(alpha).role_text.c_str(), "restarted: waits until leases acknowledged earlier are over");
+  assert_string_equal(c->status(alpha).role_text.c_str(),
+                      "restarted: waits until leases acknowledged earlier are over");
   c->run(Duration::from_s(3));
   assert_int_equal(c->status(alpha).role, NodeRole::joining);
   assert_string_equal(c->status(alpha).role_text.c_str(), "hears too few nodes for a quorum");

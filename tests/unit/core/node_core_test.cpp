@@ -4,7 +4,8 @@
 
 #include "tests/unit/core/cluster_rig.hpp"
 #include "tests/unit/core/peers_fixture.hpp"
-#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
+// Last: cmocka's macros (fail, …) bite the standard library.
+#include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
 using namespace vigil::testing;
@@ -168,7 +169,8 @@ void who_is_acknowledged(void**) {
       {"… in another life", [](Node&, Heartbeat& beat) { beat.incarnation = life_of(1, 2); }, false},
       {"… for longer than anybody may have", [](Node&, Heartbeat& beat) { beat.lease_us = 3'000'000; }, false},
       {"… for nothing", [](Node&, Heartbeat& beat) { beat.lease_us = 0; }, false},
-      {"after a promise to leave it out", [](Node& n, Heartbeat&) {
+      {"after a promise to leave it out",
+       [](Node& n, Heartbeat&) {
          Prepare prepare;
          prepare.epoch = {2, 2};
          prepare.members = nodes({0, 2});
@@ -180,17 +182,22 @@ void who_is_acknowledged(void**) {
          n.hear(2, prepare);
          assert_int_equal(sent<Promise>(n.effects, 2).size(), 1);
          n.effects.clear();
-       }, false},
-      {"after it was voted out", [](Node& n, Heartbeat&) {
+       },
+       false},
+      {"after it was voted out",
+       [](Node& n, Heartbeat&) {
          Record record = record_of(*n.config, nodes({0, 2}), {2, 2}, 2);
          record.view.incarnations[1] = life_of(1);
          n.hear(2, CommittedRecord{record, {}});
          n.effects.clear();
-       }, false},
-      {"when we cannot store any more", [](Node& n, Heartbeat&) {
+       },
+       false},
+      {"when we cannot store any more",
+       [](Node& n, Heartbeat&) {
          n.step(event::Persisted{99, false});
          n.effects.clear();
-       }, false},
+       },
+       false},
   };
   for (const Row& row : rows) {
     Node n;
@@ -335,7 +342,8 @@ void another_configuration_is_told_once(void**) {
   beat.config_hash = 1;
   for (int i = 0; i < 5; ++i) n.hear(1, beat);
   int told = 0;
-  for (const effect::Journal& line : those<effect::Journal>(n.effects)) told += line.entry.event == EventName::config_mismatch;
+  for (const effect::Journal& line : those<effect::Journal>(n.effects))
+    told += line.entry.event == EventName::config_mismatch;
   assert_int_equal(told, 1);
   NodeStatus status;
   n.core->describe(n.now, status);
@@ -343,7 +351,8 @@ void another_configuration_is_told_once(void**) {
   n.hear(1, n.beat_of(1));  // put right …
   n.hear(1, beat);          // … and wrong again
   told = 0;
-  for (const effect::Journal& line : those<effect::Journal>(n.effects)) told += line.entry.event == EventName::config_mismatch;
+  for (const effect::Journal& line : those<effect::Journal>(n.effects))
+    told += line.entry.event == EventName::config_mismatch;
   assert_int_equal(told, 2);
 }
 

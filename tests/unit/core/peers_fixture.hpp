@@ -17,7 +17,9 @@ inline NodeSet nodes(std::initializer_list<int> list) {
   return set;
 }
 
-inline Incarnation life_of(NodeId node, std::uint64_t life = 1) { return {std::uint64_t{100} + node, 10 * (std::uint64_t{node} + 1) + life}; }
+inline Incarnation life_of(NodeId node, std::uint64_t life = 1) {
+  return {std::uint64_t{100} + node, 10 * (std::uint64_t{node} + 1) + life};
+}
 
 // `networks` Ethernet networks, one service adapter and one raw link on each.
 inline std::unique_ptr<ClusterConfig> cluster_of(std::size_t count, std::size_t networks = 1) {

@@ -2,7 +2,8 @@
 #include "runtime/core/voter.hpp"
 
 #include "tests/unit/core/peers_fixture.hpp"
-#include "tests/unit/cmocka.hpp"  // last: it defines fail() as a macro
+// Last: cmocka's macros (fail, …) bite the standard library.
+#include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
 using namespace vigil::testing;
@@ -50,7 +51,9 @@ struct Fixture {
     return prepare;
   }
   void hear(const Prepare& prepare) { voter->on_prepare(peers.table, prepare.epoch.proposer, prepare, effects); }
-  void hear_accept(const Record& record) { voter->on_accept(peers.table.now, record.stamp.epoch.proposer, {record, {}}, effects); }
+  void hear_accept(const Record& record) {
+    voter->on_accept(peers.table.now, record.stamp.epoch.proposer, {record, {}}, effects);
+  }
   // 'P' promised, 'N' refused, '-' nothing said.
   char said() const {
     if (!sent<Promise>(effects).empty()) return 'P';
@@ -77,9 +80,9 @@ void a_restarted_voter_waits(void**) {
     Duration waits;
   };
   const Row rows[] = {
-      {{}, outlast(longest_lease)},                               // unknown: whatever anybody may have
+      {{}, outlast(longest_lease)},  // unknown: whatever anybody may have
       {Duration::from_ms(150), outlast(Duration::from_ms(150))},
-      {Duration::from_ms(9), outlast(lan.lease)},                 // at least its own profile's
+      {Duration::from_ms(9), outlast(lan.lease)},  // at least its own profile's
       {Duration::from_s(2), outlast(Duration::from_s(2))},
   };
   for (const Row& row : rows) {
@@ -138,7 +141,7 @@ void no_vote_above_what_is_stored(void**) {
   f.ready();  // the ceiling is 1,001
   assert_int_equal(f.answer(f.ask({1'001, 0})), 'P');
   assert_int_equal(those<effect::Persist>(f.effects).size(), 1);  // half is used up: more, ahead of need
-  assert_int_equal(f.answer(f.ask({1'002, 0})), '-');  // it will be asked again
+  assert_int_equal(f.answer(f.ask({1'002, 0})), '-');             // it will be asked again
   assert_true(f.voter->promised() == Epoch({1'001, 0}));
   f.hear_accept(record_of(*f.config, nodes({0, 1, 2, 3, 4}), {1'003, 0}, 1));
   assert_true(sent<Accepted>(f.effects).empty());
@@ -231,12 +234,10 @@ void one_vote_per_epoch(void**) {
   };
   // One after the other, to one voter.
   const Row rows[] = {
-      {{5, 2}, 'P'},
-      {{5, 2}, 'P'},  // the same again: the answer was lost
-      {{5, 0}, 'N'},  // another candidate's of that counter, which sorts below
-      {{4, 4}, 'N'},
-      {{5, 3}, 'P'},  // another epoch, above
-      {{5, 2}, 'N'},  // … and the earlier one is no longer given
+      {{5, 2}, 'P'}, {{5, 2}, 'P'},  // the same again: the answer was lost
+      {{5, 0}, 'N'},                 // another candidate's of that counter, which sorts below
+      {{4, 4}, 'N'}, {{5, 3}, 'P'},  // another epoch, above
+      {{5, 2}, 'N'},                 // … and the earlier one is no longer given
       {{9, 0}, 'P'},
   };
   Fixture f;
@@ -339,22 +340,27 @@ void opinion_table(void**) {
   };
   const Row rows[] = {
       {"silent here too", [](Fixture& f, Prepare&) { f.peers.silent(3, lan.detection); }, 'P', 'P'},
-      {"silent for half the detection time", [](Fixture& f, Prepare&) {
+      {"silent for half the detection time",
+       [](Fixture& f, Prepare&) {
          f.peers.table.peers[3].last_sign = f.peers.table.now - lan.detection / 2 - Duration::from_ns(1);
-       }, 'P', 'P'},
+       },
+       'P', 'P'},
       {"well by the own table, whatever the candidate says", [](Fixture&, Prepare&) {}, 'N', 'N'},
       {"cut off from the candidate", [](Fixture& f, Prepare&) { f.peers.break_pair(0, 3); }, '-', 'P'},
-      {"well, heard by the candidate by its own word", [](Fixture&, Prepare& prepare) {
-         prepare.candidate_heard.add(3);
-       }, 'N', 'N'},
-      {"heard by the candidate, which it does not hear", [](Fixture& f, Prepare& prepare) {
+      {"well, heard by the candidate by its own word",
+       [](Fixture&, Prepare& prepare) { prepare.candidate_heard.add(3); }, 'N', 'N'},
+      {"heard by the candidate, which it does not hear",
+       [](Fixture& f, Prepare& prepare) {
          prepare.candidate_heard.add(3);
          f.peers.deafen(3, 0);
-       }, '-', 'P'},
-      {"cut off from another member, not from the candidate", [](Fixture& f, Prepare& prepare) {
+       },
+       '-', 'P'},
+      {"cut off from another member, not from the candidate",
+       [](Fixture& f, Prepare& prepare) {
          prepare.candidate_heard.add(3);
          f.peers.break_pair(2, 3);
-       }, '-', 'P'},
+       },
+       '-', 'P'},
       {"here in a new life", [](Fixture& f, Prepare&) { f.peers.restarted(3); }, 'P', 'P'},
       {"saying goodbye", [](Fixture& f, Prepare&) { f.peers.table.peers[3].latest.leaving = true; }, 'P', 'P'},
       {"never heard of", [](Fixture& f, Prepare&) { f.peers.table.peers[3].known = false; }, 'P', 'P'},
@@ -479,12 +485,10 @@ void accept_table(void**) {
   };
   // One after the other; first {5, 0} is promised.
   const Row rows[] = {
-      {{{4, 0}, 1}, false, true, false},
-      {{{5, 0}, 1}, true, false, true},
-      {{{5, 0}, 1}, true, false, false},  // again: the answer was lost
-      {{{5, 0}, 3}, true, false, true},
-      {{{5, 0}, 2}, false, false, false},  // overtaken
-      {{{7, 2}, 1}, true, false, true},    // without a promise: a later one that others gave
+      {{{4, 0}, 1}, false, true, false}, {{{5, 0}, 1}, true, false, true},
+      {{{5, 0}, 1}, true, false, false},                                      // again: the answer was lost
+      {{{5, 0}, 3}, true, false, true},  {{{5, 0}, 2}, false, false, false},  // overtaken
+      {{{7, 2}, 1}, true, false, true},  // without a promise: a later one that others gave
       {{{5, 0}, 4}, false, true, false},
   };
   Fixture f;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/unit/node/fixture.hpp"
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
@@ -102,7 +103,8 @@ struct Fixture {
   bool next(T& packet) {
     std::array<std::byte, agent::max_packet_bytes + 1> bytes;
     const ssize_t size = ::recv(agent.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
-    return size > 0 && agent::read_packet({bytes.data(), static_cast<std::size_t>(size)}, packet) == agent::Defect::none;
+    return size > 0 &&
+           agent::read_packet({bytes.data(), static_cast<std::size_t>(size)}, packet) == agent::Defect::none;
   }
   effect::RunAgent work(effect::AgentVerb verb) {
     effect::RunAgent effect;
@@ -164,9 +166,12 @@ void verbs_and_stages_are_the_agents(void**) {
     agent::Verb told;
   };
   const Row rows[] = {
-      {effect::AgentVerb::start, agent::Verb::start},           {effect::AgentVerb::stop, agent::Verb::stop},
-      {effect::AgentVerb::monitor_on, agent::Verb::monitor_on}, {effect::AgentVerb::monitor_off, agent::Verb::monitor_off},
-      {effect::AgentVerb::event, agent::Verb::event},           {effect::AgentVerb::clean, agent::Verb::clean},
+      {effect::AgentVerb::start, agent::Verb::start},
+      {effect::AgentVerb::stop, agent::Verb::stop},
+      {effect::AgentVerb::monitor_on, agent::Verb::monitor_on},
+      {effect::AgentVerb::monitor_off, agent::Verb::monitor_off},
+      {effect::AgentVerb::event, agent::Verb::event},
+      {effect::AgentVerb::clean, agent::Verb::clean},
   };
   Fixture f;
   f.hello();
@@ -176,7 +181,8 @@ void verbs_and_stages_are_the_agents(void**) {
     assert_true(f.next(request));
     assert_int_equal(request.verb, row.told);
   }
-  for (const HookStage stage : {HookStage::pre, HookStage::command, HookStage::post, HookStage::notify, HookStage::recovery}) {
+  for (const HookStage stage :
+       {HookStage::pre, HookStage::command, HookStage::post, HookStage::notify, HookStage::recovery}) {
     effect::RunAgent effect = f.work(effect::AgentVerb::event);
     effect.stage = stage;
     f.run(effect);
@@ -243,9 +249,9 @@ void without_an_agent_work_is_killed_at_once(void**) {
     bool answered;
   };
   const Row rows[] = {
-      {effect::AgentVerb::start, false, true},      {effect::AgentVerb::stop, false, true},
-      {effect::AgentVerb::clean, false, true},      {effect::AgentVerb::event, true, true},
-      {effect::AgentVerb::event, false, false},     {effect::AgentVerb::monitor_on, false, false},
+      {effect::AgentVerb::start, false, true},        {effect::AgentVerb::stop, false, true},
+      {effect::AgentVerb::clean, false, true},        {effect::AgentVerb::event, true, true},
+      {effect::AgentVerb::event, false, false},       {effect::AgentVerb::monitor_on, false, false},
       {effect::AgentVerb::monitor_off, false, false},
   };
   for (const bool died : {false, true}) {
@@ -383,9 +389,9 @@ void packets_that_are_none_are_refused_and_said(void**) {
   agent::seal(reply);
   std::array<std::byte, agent::max_packet_bytes + 64> bytes{};
   std::memcpy(bytes.data(), &reply, sizeof reply);
-  f.say_bytes(bytes.data(), 3);                  // too short
-  f.say_bytes(bytes.data(), sizeof reply - 1);   // cut
-  f.say_bytes(bytes.data(), bytes.size());       // longer than any packet
+  f.say_bytes(bytes.data(), 3);                 // too short
+  f.say_bytes(bytes.data(), sizeof reply - 1);  // cut
+  f.say_bytes(bytes.data(), bytes.size());      // longer than any packet
   agent::AgentReply bad = reply;
   bad.outcome = static_cast<agent::Outcome>(200);
   f.say_bytes(&bad, sizeof bad);
@@ -399,7 +405,8 @@ void packets_that_are_none_are_refused_and_said(void**) {
   f.log.emplace();
   const std::string said = f.captured.text();
   std::size_t refusals = 0;
-  for (std::size_t at = said.find("was refused"); at != std::string::npos; at = said.find("was refused", at + 1)) ++refusals;
+  for (std::size_t at = said.find("was refused"); at != std::string::npos; at = said.find("was refused", at + 1))
+    ++refusals;
   assert_int_equal(refusals, 5);
 }
 

@@ -19,6 +19,7 @@
 #include "tests/unit/node/fixture.hpp"
 #include "tests/unit/tools/sample.hpp"
 #include "tools/client/client.hpp"
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
@@ -146,7 +147,8 @@ struct Raw {
     if (::poll(&waiting, 1, 2'000) <= 0) return false;
     std::array<std::byte, control::packet_bytes> packet;
     const ssize_t size = ::recv(fd.get(), packet.data(), packet.size(), 0);
-    return size > 0 && control::decode(std::span(packet).first(static_cast<std::size_t>(size)), reply) == control::Fault::none;
+    return size > 0 &&
+           control::decode(std::span(packet).first(static_cast<std::size_t>(size)), reply) == control::Fault::none;
   }
   // Why it was refused; nullopt: it was not.
   std::optional<control::reply::Refusal> refusal() {
@@ -216,13 +218,8 @@ void the_journal_is_filtered(void**) {
   std::size_t since = 0;
   for (const JournalEntry& entry : all) since += entry.wall_ns >= sample::wall_ns;
   const Row rows[] = {
-      {{}, all.size()},
-      {{"web", 0, 0}, about_web},
-      {{"", sample::wall_ns, 0}, since},
-      {{"", 0, 3}, 3},
-      {{"web", 0, 2}, 2},
-      {{"", 0, 1'000}, all.size()},
-      {{"", sample::wall_ns * 2, 0}, 0},
+      {{}, all.size()},   {{"web", 0, 0}, about_web},   {{"", sample::wall_ns, 0}, since}, {{"", 0, 3}, 3},
+      {{"web", 0, 2}, 2}, {{"", 0, 1'000}, all.size()}, {{"", sample::wall_ns * 2, 0}, 0},
   };
   for (const Row& row : rows) {
     const auto entries = client->journal(row.request);
@@ -456,7 +453,7 @@ void a_client_that_does_not_read_holds_up_nobody(void**) {
 
 void the_socket_is_for_root_and_the_group_alone(void**) {
   Server server;
-  struct stat about{};
+  struct stat about {};
   assert_int_equal(::stat(server.path.c_str(), &about), 0);
   assert_true(S_ISSOCK(about.st_mode));
   assert_int_equal(about.st_mode & 0777, control::control_socket_mode);
@@ -467,7 +464,7 @@ void the_socket_goes_with_the_daemon(void**) {
   auto client = control::Client::connect(server.path);
   assert_true(client.ok());
   server.stop();
-  struct stat about{};
+  struct stat about {};
   assert_int_not_equal(::stat(server.path.c_str(), &about), 0);
   const auto status = client->status();
   assert_false(status.ok());
@@ -490,7 +487,7 @@ void what_an_earlier_daemon_left_is_replaced(void**) {
   put(directory / "control.sock", "stale");
   auto server = ControlServer::open(directory / "control.sock", *config, journal, log, nobody);
   assert_true(server.ok());
-  struct stat about{};
+  struct stat about {};
   assert_int_equal(::stat((directory / "control.sock").c_str(), &about), 0);
   assert_true(S_ISSOCK(about.st_mode));
 }

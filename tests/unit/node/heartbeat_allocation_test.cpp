@@ -20,6 +20,7 @@
 #include "runtime/loop/ring.hpp"
 #include "runtime/node/journal.hpp"
 #include "runtime/node/transport.hpp"
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 namespace {
@@ -353,7 +354,8 @@ void heartbeats_and_takeover_allocate_nothing(void**) {
   const std::uint64_t told = stacks[1]->journal_end();
   stacks[0].reset();
   counting = true;
-  const bool taken_over = net->run_until([&] { return stacks[1]->serves() || stacks[2]->serves(); }, Duration::from_s(10));
+  const bool taken_over =
+      net->run_until([&] { return stacks[1]->serves() || stacks[2]->serves(); }, Duration::from_s(10));
   counting = false;
   tell_first_allocation();
   assert_true(taken_over);

@@ -1,6 +1,6 @@
 // The journal in memory: copies that came by several paths are one entry, and the oldest make room.
 #include "runtime/node/journal.hpp"
-
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
@@ -37,8 +37,8 @@ void copies_are_one(void**) {
   const Row rows[] = {
       {entry(1, 5), false},
       {entry(1, 6), true},
-      {entry(2, 5), true},          // another node's fifth
-      {entry(1, 5, 9'999), true},   // the fifth of another life
+      {entry(2, 5), true},         // another node's fifth
+      {entry(1, 5, 9'999), true},  // the fifth of another life
   };
   for (const Row& row : rows) {
     Journal journal;

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "tests/unit/node/fixture.hpp"
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 using namespace vigil;

@@ -2,16 +2,16 @@
 // was cut short; what cannot be trusted is refused, never guessed; a disk that is full is told.
 #include "runtime/node/state_file.hpp"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include <sched.h>
-
 #include <vector>
 
 #include "tests/unit/node/fixture.hpp"
+// Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
@@ -100,7 +100,8 @@ void only_its_owner_may_read_it(void**) {
   Directory directory;
   { assert_true(Run(directory / "state").save(1, state_of(10))); }
   const auto mode = std::filesystem::status(directory / "state").permissions();
-  assert_true((mode & (std::filesystem::perms::group_all | std::filesystem::perms::others_all)) == std::filesystem::perms::none);
+  assert_true((mode & (std::filesystem::perms::group_all | std::filesystem::perms::others_all)) ==
+              std::filesystem::perms::none);
 }
 
 void states_that_come_during_a_write_replace_each_other(void**) {
@@ -108,7 +109,8 @@ void states_that_come_during_a_write_replace_each_other(void**) {
   {
     Run run(directory / "state");
     for (std::uint64_t token = 1; token <= 50; ++token) run.file->save(token, state_of(token * 10));
-    assert_true(run_until(*run.ring, [&] { return !run.saved.answers.empty() && run.saved.answers.back().token == 50; }));
+    assert_true(
+        run_until(*run.ring, [&] { return !run.saved.answers.empty() && run.saved.answers.back().token == 50; }));
     assert_true(run.saved.answers.size() < 50);  // not every one was written
     std::uint64_t last = 0;
     for (const Saved::Answer& answer : run.saved.answers) {
@@ -234,7 +236,7 @@ int on_a_tiny_disk(const std::string& path) {
   // Full from the start: no room for a state file at all.
   Run late(path + "/other");
   if (!late.file) return late.error.empty() ? 4 : 0;  // told at once …
-  if (late.save(1, state_of(1'000))) return 5;         // … or with the first write
+  if (late.save(1, state_of(1'000))) return 5;        // … or with the first write
   return late.saved.answers.empty() || late.saved.answers.back().ok ? 6 : 0;
 }
 
