@@ -359,6 +359,7 @@ void Membership::commit(const MembershipContext& context, Effects& effects) {
   // Known only now; later records of this epoch carry it.
   if (new_view) agree_us_ = static_cast<std::uint32_t>((context.now - proposing.suspected_at).us());
   lead_leases_over_ = proposing.leases_over;
+  coordinator_.set_agreement(agree_us_);
   install(context, proposing.record, leases, effects);
   coordinator_.on_committed(committed_, effects);
   propose_state(context, effects);

@@ -44,6 +44,8 @@ void Coordinator::on_report(NodeId from, const Report& report, const NodeFacts& 
     effects.push(effect::SendMessage{from, ReportAck{report.serial}});
     return;
   }
+  Budget& budget = draft_.groups[report.group].last;
+  if (report.kind == ReportKind::acquired && budget.detect_us > 0 && budget.agree_us == 0) budget.agree_us = agree_us_;
   acks_.push({from, report.serial, false});
 }
 

@@ -17,6 +17,8 @@ class Coordinator {
 
   // A record of ours was committed: drafts start from it.
   void on_committed(const Record& record, Effects& effects);
+  // What our view took to agree on: a takeover may be reported before a record carries it.
+  void set_agreement(std::uint32_t agree_us) { agree_us_ = agree_us; }
   // We lead no more.
   void resign();
 
@@ -41,6 +43,7 @@ class Coordinator {
 
   const ClusterConfig& config_;
   bool leading_ = false;
+  std::uint32_t agree_us_ = 0;
   Record committed_;
   ClusterState draft_;
   BoundedVector<OwedAck, 128> acks_;
