@@ -253,14 +253,16 @@ class ClusterRig {
   void step(NodeId node, const Event& event) {
     Machine& machine = machines_[node];
     if (!machine.core) return;
-    auto effects = std::make_unique<Effects>();
-    machine.core->step(now_, event, *effects);
+    // Large, so kept; a step within a step (a new life) needs its own.
+    if (depth_ == effects_.size()) effects_.push_back(std::make_unique<Effects>());
+    Effects& effects = *effects_[depth_++];
+    effects.clear();
+    machine.core->step(now_, event, effects);
     tell_commit(node);
     const std::uint64_t life = machine.life;
-    for (const Effect& effect : effects->items()) {
-      carry_out(node, effect);
-      if (machine.life != life) return;
-    }
+    for (std::size_t i = 0; i < effects.items().size() && machine.life == life; ++i)
+      carry_out(node, effects.items()[i]);
+    --depth_;
     watch_leases();
   }
 
@@ -439,6 +441,8 @@ class ClusterRig {
   std::vector<NodeSet> parts_;
   Filter filter_;
   std::function<void(NodeId, NodeId, Message&)> tamper_;
+  std::vector<std::unique_ptr<Effects>> effects_;  // of steps under way
+  std::size_t depth_ = 0;
   std::vector<Line> lines_;
   std::vector<Epoch> epochs_;        // that had a committed record, in the order of its commit
   std::map<Stamp, Record> records_;  // every one that was committed
