@@ -38,13 +38,12 @@ void AdapterHealth::set_usable(AdapterIndex adapter, bool usable) {
 }
 
 // Somebody on this adapter's network who was heard a moment ago by any path.
-bool AdapterHealth::has_witness(AdapterIndex adapter, const PeerTable& table, NodeId& witness) const {
+bool AdapterHealth::has_witness(AdapterIndex adapter, const PeerTable& table) const {
   const NetworkIndex network = config_.nodes[self_].adapters[adapter].network;
   for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
     if (i == self_ || !table.peers[i].heard) continue;
     if (table.now - table.peers[i].last_sign > witness_freshness(config_.timing)) continue;
     if (links_on(config_.nodes[i], network) == 0) continue;
-    witness = static_cast<NodeId>(i);
     return true;
   }
   return false;
@@ -80,8 +79,7 @@ AdapterHealthReport AdapterHealth::judge(AdapterIndex adapter, const Detector& d
             detector.path(static_cast<NodeId>(node), static_cast<LinkIndex>(by), static_cast<LinkIndex>(link)).hearing;
     }
   }
-  NodeId witness = no_node;
-  if ((report.receives && report.is_received) || mine == 0 || !has_witness(adapter, table, witness))
+  if ((report.receives && report.is_received) || mine == 0 || !has_witness(adapter, table))
     report.verdict = AdapterVerdict::healthy;
   else
     report.verdict = others_get_through(own.adapters[adapter].network, table) ? AdapterVerdict::deaf_or_mute

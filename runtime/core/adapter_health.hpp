@@ -41,7 +41,7 @@ class AdapterHealth {
 
  private:
   AdapterHealthReport judge(AdapterIndex adapter, const Detector& detector, const PeerTable& table) const;
-  bool has_witness(AdapterIndex adapter, const PeerTable& table, NodeId& witness) const;
+  bool has_witness(AdapterIndex adapter, const PeerTable& table) const;
   bool others_get_through(NetworkIndex network, const PeerTable& table) const;
 
   const ClusterConfig& config_;

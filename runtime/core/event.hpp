@@ -100,7 +100,6 @@ struct OperatorAsked {
   OperatorCommand command;
 };
 
-// The configuration's hash that another node uses differs (shell passes nothing; seen in heartbeats).
 }  // namespace event
 
 using Event = std::variant<event::Tick, event::HeartbeatReceived, event::AckReceived, event::MessageReceived,
