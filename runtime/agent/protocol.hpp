@@ -182,7 +182,7 @@ Defect read_packet(std::span<const std::byte> packet, T& out) {
 }
 
 // A receive buffer of this size holds any packet, and one byte more shows one that is too long.
-inline constexpr std::size_t max_packet_bytes = 512;
+inline constexpr std::size_t max_packet_bytes = 1024;
 static_assert(sizeof(AgentRequest) < max_packet_bytes && sizeof(JournalAppend) < max_packet_bytes &&
               sizeof(AgentReply) < max_packet_bytes && sizeof(HookFailed) < max_packet_bytes);
 

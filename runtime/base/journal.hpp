@@ -5,6 +5,7 @@
 
 #include "runtime/base/event_name.hpp"
 #include "runtime/base/record.hpp"
+#include "runtime/base/view_facts.hpp"
 
 namespace vigil {
 
@@ -34,6 +35,27 @@ struct JournalEntry {
   AdapterIndex adapter = no_index;
   std::int64_t duration_us = -1;   // -1: not measured
   BoundedString<95> text;          // one line for people, no trailing full stop
+  ViewFacts view;                  // of a view change
 };
+
+// What `vigil why --membership` tells of: kept and asked for apart from the rest, so that an application that
+// dies every second does not push it out.
+constexpr bool about_membership(const JournalEntry& entry) {
+  if (entry.view.step != ViewStep::none) return true;
+  if (entry.group != no_index) return false;
+  switch (entry.event) {
+    case EventName::node_up:
+    case EventName::node_down:
+    case EventName::node_down_complete:
+    case EventName::view_change:
+    case EventName::quorum_lost:
+    case EventName::quorum_regained:
+    case EventName::config_mismatch:
+    case EventName::late:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace vigil

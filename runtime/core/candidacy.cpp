@@ -135,12 +135,11 @@ void Membership::begin_prepare(const MembershipContext& context, const DesiredVi
     const Instant since = context.detector->suspected_since(node);
     silence = longer(silence, since - last);
     preparing.suspected_at = earlier(preparing.suspected_at, since);
-    if (accused_told_.has(node)) continue;
-    accused_told_.add(node);
-    journal(effects, JournalKind::accused, EventName::node_down, node, since - last, "silent on every link: accused");
   }
   preparing.detect_us = static_cast<std::uint32_t>(silence.us());
   voter_.saw_epoch(*epoch);
+  notes_.round_begins(*context.table, *context.detector, preparing.base.view, *epoch, wanted,
+                      silence.ns > 0 ? preparing.suspected_at : need_since_, effects);
   candidacy_ = preparing;
   send_prepare(context, std::get<Preparing>(candidacy_), effects);
 }
@@ -195,6 +194,7 @@ bool Membership::authorised(const Preparing& preparing, bool& strict) const {
 
 void Membership::on_promise(const MembershipContext& context, NodeId from, Incarnation incarnation,
                             const Promise& promise, Effects& effects) {
+  notes_.promised(promise.epoch, from);
   auto* preparing = std::get_if<Preparing>(&candidacy_);
   if (preparing == nullptr || preparing->epoch != promise.epoch) return;
   if (!preparing->desired.members.has(from) || preparing->desired.incarnations[from] != incarnation) return;
@@ -218,6 +218,7 @@ void Membership::on_promise(const MembershipContext& context, NodeId from, Incar
 
 void Membership::on_nack(const MembershipContext& context, NodeId from, const Nack& nack, Effects& effects) {
   voter_.saw_epoch(nack.promised);
+  notes_.refused(from, nack, effects);
   const bool preparing = std::holds_alternative<Preparing>(candidacy_) &&
                          std::get<Preparing>(candidacy_).epoch == nack.epoch;
   const bool proposing = std::holds_alternative<Proposing>(candidacy_) &&
@@ -230,9 +231,6 @@ void Membership::on_nack(const MembershipContext& context, NodeId from, const Na
     return abandon(context, jitter(config_.timing.retry()));
   }
   if (nack.reason == NackReason::still_hear_suspect && preparing) {
-    if (!refusal_told_.has(from))
-      journal(effects, JournalKind::voted, EventName::node_down, from, Duration{}, "vote refused: it still hears the accused");
-    refusal_told_.add(from);
     return abandon(context, jitter(config_.timing.candidacy_step()));
   }
 }
@@ -282,6 +280,7 @@ void Membership::propose_view(const MembershipContext& context, Effects& effects
   proposing.started = context.now;
   proposing.suspected_at = preparing.suspected_at;
   candidacy_ = proposing;
+  notes_.proposed(context.now);
   send_accept(context, std::get<Proposing>(candidacy_), effects);
 }
 
@@ -337,6 +336,7 @@ void Membership::on_accepted(const MembershipContext& context, NodeId from, Inca
   if (proposing == nullptr || proposing->record.stamp != accepted.stamp) return;
   if (!proposing->record.view.holds(from, incarnation)) return;
   proposing->accepted.add(from);
+  notes_.accepted(accepted.stamp, from);
   if (is_committed(*proposing)) commit(context, effects);
 }
 
@@ -360,6 +360,7 @@ void Membership::commit(const MembershipContext& context, Effects& effects) {
   if (new_view) agree_us_ = static_cast<std::uint32_t>((context.now - proposing.suspected_at).us());
   lead_leases_over_ = proposing.leases_over;
   coordinator_.set_agreement(agree_us_);
+  notes_.committed(context.now, proposing.record, effects);
   install(context, proposing.record, leases, effects);
   coordinator_.on_committed(committed_, effects);
   propose_state(context, effects);

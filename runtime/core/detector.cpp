@@ -82,6 +82,7 @@ void Detector::on_heartbeat(Instant now, NodeId from, LinkIndex by, const Heartb
   path.ever = true;
   path.hearing = true;
   path.last_heard = now;
+  path.last_frame = now;
   // What the peer hears of my links holds for every path by that link.
   for (std::size_t own = 0; own < config_.nodes[self_].links.size(); ++own)
     for (std::size_t link = 0; link < limits::max_links; ++link)
@@ -93,6 +94,7 @@ void Detector::on_heartbeat(Instant now, NodeId from, LinkIndex by, const Heartb
   peer.suspected = false;
   peer.last_sign = now;
   peer.credit = {};
+  peer.late = {};
   const Instant deadline = now + node_detection_[by];
   peer.deadline = peer.deadline.is_never() ? deadline : later(peer.deadline, deadline);
 }
@@ -117,6 +119,7 @@ void Detector::on_sign_of_life(Instant now, NodeId from) {
   peer.suspected = false;
   peer.last_sign = now;
   peer.credit = {};
+  peer.late = {};
   peer.deadline = later(peer.deadline.is_never() ? now : peer.deadline, now + config_.timing.detection);
 }
 
@@ -139,6 +142,7 @@ void Detector::on_late(Instant now, Duration lateness) {
   if (lateness >= config_.timing.lateness_notable()) late_until_ = now + config_.timing.detection;
   // As if the stall had not been, but never more than a whole detection time from now, and within the cap.
   for (Peer& peer : peers_) {
+    if (peer.heard) peer.late = peer.late + lateness;
     if (!peer.heard || peer.deadline.is_never()) continue;
     const Instant from = later(peer.deadline, now);
     const Instant until = earlier(peer.deadline + lateness, now + config_.timing.detection);

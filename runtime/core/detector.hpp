@@ -20,7 +20,8 @@ struct PathStats {
   bool ever = false;
   bool hearing = false;            // heard within the link's detection time
   bool outgoing = false;           // the peer says that it hears my link `by`
-  Instant last_heard;
+  Instant last_heard;              // moved on by own lateness
+  Instant last_frame;              // as it was
   std::int64_t last_sent_ns = 0;   // the peer's clock
   std::uint32_t last_sequence = 0;
   std::uint64_t received = 0;
@@ -57,6 +58,8 @@ class Detector {
   Instant suspected_since(NodeId node) const { return peers_[node].suspected_since; }
   bool late_recently(Instant now) const { return now < late_until_; }
   Duration worst_lateness() const { return worst_lateness_; }
+  // All own lateness since the node's last sign of life.
+  Duration late_since_sign(NodeId node) const { return peers_[node].late; }
   std::uint64_t late_count() const { return late_count_; }
   // Bit i: the node's link i is heard on any of mine.
   std::uint8_t links_heard(NodeId node) const;
@@ -77,6 +80,7 @@ class Detector {
     Instant deadline = Instant::never();  // suspicion, unless heard before
     Instant suspected_since;
     Duration credit;                      // lateness forgiven since the last sign
+    Duration late;                        // lateness measured since then
   };
 
   PathStats& path_of(NodeId node, LinkIndex by, LinkIndex link);

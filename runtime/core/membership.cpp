@@ -12,6 +12,7 @@ Membership::Membership(const ClusterConfig& config, const NodeOptions& options, 
       voter_(config, options.self, options.incarnation, options.stored, now),
       lease_(options.self, config.timing.lease),
       coordinator_(config),
+      notes_(config, options.self),
       random_(options.seed) {}
 
 DesiredView Membership::desired(const MembershipContext& context, const Record& base) const {
@@ -29,18 +30,6 @@ NodeFacts Membership::facts(const MembershipContext& context) const {
   NodeFacts facts = context.facts;
   facts.ready = committed_.view.members;
   return facts;
-}
-
-void Membership::journal(Effects& effects, JournalKind kind, EventName event, NodeId subject, Duration took,
-                         std::string_view text) const {
-  JournalEntry entry;
-  entry.kind = kind;
-  entry.event = event;
-  entry.subject = subject;
-  entry.stamp = committed_.stamp;
-  entry.duration_us = took.ns > 0 ? took.us() : -1;
-  entry.text = text;
-  effects.push(effect::Journal{entry});
 }
 
 // ---- time --------------------------------------------------------------------------------------
@@ -63,7 +52,7 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
     unfinished_since_ = context.now;
     unfinished_ = accepted;
   }
-  accused_told_ = accused_told_ - context.table->self_heard;
+  notes_.silences(*context.table, *context.detector, committed_.view, effects);
   if (voter_.promised() <= voter_.accepted().stamp.epoch) {
     bound_since_ = Instant::never();
   } else if (bound_since_.is_never() || bound_ != voter_.promised()) {
@@ -84,6 +73,7 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
       send_accept(context, *proposing, effects);
   }
   consider_candidacy(context, effects);
+  if (std::holds_alternative<Idle>(candidacy_)) notes_.round_over(context.now, effects);
   if (leading_ && std::holds_alternative<Idle>(candidacy_)) propose_state(context, effects);
 }
 
@@ -160,14 +150,8 @@ void Membership::install(const MembershipContext& context, const Record& record,
   }
   if (!new_view) return;
   lost_lead_ = false;
-  refusal_told_ = {};
-  journal(effects, JournalKind::decided, EventName::view_change, record.view.coordinator, Duration{}, "view installed");
-  for (NodeId node : before.members - record.view.members)
-    journal(effects, JournalKind::decided, EventName::node_down, node, Duration{},
-            record.expelled.has(node) ? "expelled by vote" : "left in good order");
-  for (NodeId node : record.view.members)
-    if (!before.holds(node, record.view.incarnations[node]))
-      journal(effects, JournalKind::decided, EventName::node_up, node, Duration{}, "admitted by vote");
+  const Duration leases_last = all_leases_over_ > context.now ? all_leases_over_ - context.now : Duration{};
+  notes_.installed(record, before, leases_last, effects);
 }
 
 // Heartbeats say what their senders know committed. What we hold under the same stamp is the same record;

@@ -16,6 +16,7 @@
 #include "runtime/core/effect.hpp"
 #include "runtime/core/lease.hpp"
 #include "runtime/core/node_core.hpp"
+#include "runtime/core/view_notes.hpp"
 #include "runtime/core/voter.hpp"
 
 namespace vigil {
@@ -114,8 +115,6 @@ class Membership {
   LeasesLeft leases_left(Instant now, const Record& record) const;
   DesiredView desired(const MembershipContext& context, const Record& base) const;
   NodeFacts facts(const MembershipContext& context) const;
-  void journal(Effects& effects, JournalKind kind, EventName event, NodeId subject, Duration took,
-               std::string_view text) const;
 
   const ClusterConfig& config_;
   NodeId self_;
@@ -123,6 +122,7 @@ class Membership {
   Voter voter_;
   LeaseHolder lease_;
   Coordinator coordinator_;
+  ViewNotes notes_;
   Random random_;
   Record committed_;
   bool leading_ = false;
@@ -139,8 +139,6 @@ class Membership {
   Instant bound_since_ = Instant::never();       // an epoch was promised and nothing accepted in it
   Epoch bound_;                                  // which
   int rank_ = 0;                                 // our place among those who could lead, when last looked at
-  NodeSet accused_told_;            // in the journal, once for each silence
-  NodeSet refusal_told_;
   Instant next_fetch_;
   Instant all_leases_over_;
   Epoch told_epoch_;                // whose proposal told us leases
