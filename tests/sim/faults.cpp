@@ -24,15 +24,15 @@ Host& World::some_host() { return hosts_[random_.below(scenario_.nodes)]; }
 
 NodeSet World::all_nodes() const { return NodeSet::from_bits((std::uint64_t{1} << scenario_.nodes) - 1); }
 
-void World::next_fault() {
-  if (calm_ || scenario_.weight_sum == 0) return;
-  std::uint64_t ticket = random_.below(scenario_.weight_sum);
-  std::size_t kind = 0;
-  while (ticket >= scenario_.weight[kind]) ticket -= scenario_.weight[kind++];
-  strike(static_cast<Fault>(kind));
-  // Faults come in bursts: one often follows hard upon another.
-  const SimTime gap = random_.chance(30) ? scenario_.gap_ns / 16 : scenario_.gap_ns;
-  at(now_ + 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(gap * 2))), What::fault, no_node);
+// What follows at once from a fault is decided by the fault's own dice too, so that the world's are thrown the
+// same whether it strikes or not.
+void World::strike(const PlannedFault& fault) {
+  if (calm_) return;
+  trace_.line(now_, no_node, "fault %u: %s", fault.number, to_string(fault.kind));
+  const Random world = random_;
+  random_ = Random(fault.dice);
+  strike(fault.kind);
+  random_ = world;
 }
 
 void World::strike(Fault fault) {

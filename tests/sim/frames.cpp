@@ -43,7 +43,7 @@ void World::send_ack(Host& host, const effect::SendAck& send) {
 void World::send_message(Host& host, const effect::SendMessage& send) {
   checker_.sending(now_, host.id, send.message);
   if (ambush_ && std::holds_alternative<Accept>(send.message)) spring_ambush(host);
-  if (trace_.wanted()) trace_.line(now_, host.id, "sends to %d: %s", send.to + 1, describe(send.message).c_str());
+  trace_.message(now_, host.id, send.to, send.message);
   const std::uint32_t slot = messages_.take();
   MessageFrame& frame = messages_[slot];
   frame.message = send.message;

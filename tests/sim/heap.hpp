@@ -35,7 +35,7 @@ enum class What : std::uint8_t {
   start_daemon,
   crash_daemon,
   power_on,
-  fault,    // the next fault is due
+  fault,    // slot: its place in the schedule
   heal,     // slot: serial number of an active network fault
   flap,     // slot: as heal; a flapping cut changes its state
   operate,  // the operator types something

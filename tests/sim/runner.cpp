@@ -173,21 +173,22 @@ struct Answer {
 
 }  // namespace
 
-std::uint64_t replay(std::uint64_t seed, std::size_t nodes, Bug bug, TraceMode mode, RunResult& result) {
+std::uint64_t replay(const Replay& what, TraceMode mode, RunResult& result) {
   void* memory = mmap(nullptr, sizeof(Answer), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return 0;
   Answer& answer = *new (memory) Answer{};
   std::fflush(stdout);
   const pid_t pid = fork();
   if (pid == 0) {
-    set_seeded_bug(bug);
+    set_seeded_bug(what.bug);
+    if (mode == TraceMode::hash_only && std::freopen("/dev/null", "w", stderr) == nullptr) _exit(2);
     auto world = std::make_unique<World>();
     auto scenario = std::make_unique<Scenario>();
-    make_scenario(seed, nodes, *scenario);
+    make_scenario(what.seed, what.cuts, *scenario);
     dying_trace = &world->trace();
     for (const int signal : {SIGABRT, SIGSEGV, SIGFPE, SIGBUS}) std::signal(signal, print_and_die);
     const RunResult run = world->run(*scenario, mode);
-    if (mode == TraceMode::keep_tail) world->trace().print_tail();
+    if (mode != TraceMode::hash_only) world->trace().print_tail();
     answer.invariant = run.violation.invariant;
     answer.at = run.violation.at;
     answer.hash = run.trace_hash;
@@ -205,6 +206,18 @@ std::uint64_t replay(std::uint64_t seed, std::size_t nodes, Bug bug, TraceMode m
   }
   munmap(memory, sizeof(Answer));
   return result.trace_hash;
+}
+
+void print_violation(std::uint64_t seed, const Violation& violation) {
+  std::printf("VIOLATION seed %llu: %s, at %.3f ms: %s\n", static_cast<unsigned long long>(seed),
+              to_string(violation.invariant), static_cast<double>(violation.at) / 1e6, violation.text.c_str());
+}
+
+void print_replay_command(const Replay& what, const char* how) {
+  std::printf("replay: vigil-sim --seed %llu %s", static_cast<unsigned long long>(what.seed), how);
+  if (what.cuts != Cuts{}) std::printf(" --cut %s", to_text(what.cuts).c_str());
+  if (what.bug != Bug::none) std::printf(" --bug %s", to_string(what.bug));
+  std::printf("\n");
 }
 
 }  // namespace vigil::sim

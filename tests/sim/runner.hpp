@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/base/seeded_bugs.hpp"
+#include "tests/sim/cuts.hpp"
 #include "tests/sim/world.hpp"
 
 namespace vigil::sim {
@@ -39,8 +40,18 @@ struct RunSummary {
 
 RunSummary run_seeds(const RunPlan& plan);
 
-// Runs one seed in a child and prints its trace: all of it, or the last lines before the end. Returns
-// the trace's hash, 0 when the child died.
-std::uint64_t replay(std::uint64_t seed, std::size_t nodes, Bug bug, TraceMode mode, RunResult& result);
+// One run: a seed, what is left out of its scenario, and the bug that is switched on.
+struct Replay {
+  std::uint64_t seed = 0;
+  Cuts cuts;
+  Bug bug = Bug::none;
+};
+
+// Does it in a child, and prints as much of its trace as asked for. Returns the trace's hash, 0 when the child died.
+std::uint64_t replay(const Replay& what, TraceMode mode, RunResult& result);
+
+void print_violation(std::uint64_t seed, const Violation& violation);
+// `how`: --trace or --story.
+void print_replay_command(const Replay& what, const char* how);
 
 }  // namespace vigil::sim

@@ -149,6 +149,22 @@ void make_faults(Random& random, Scenario& scenario) {
     scenario.weight_sum = static_cast<std::uint16_t>(scenario.weight_sum + weight);
 }
 
+// Faults come in bursts: one often follows hard upon another.
+void plan_faults(Random& random, Scenario& scenario) {
+  scenario.faults.clear();
+  if (scenario.weight_sum == 0) return;
+  const SimTime end = scenario.settled_ns + scenario.chaos_ns;
+  for (SimTime at = scenario.settled_ns; at < end;) {
+    std::uint64_t ticket = random.below(scenario.weight_sum);
+    std::size_t kind = 0;
+    while (ticket >= scenario.weight[kind]) ticket -= scenario.weight[kind++];
+    const auto number = static_cast<std::uint32_t>(scenario.faults.size());
+    scenario.faults.push_back({at, static_cast<Fault>(kind), random.next(), number});
+    const SimTime gap = random.chance(30) ? scenario.gap_ns / 16 : scenario.gap_ns;
+    at += 1 + static_cast<SimTime>(random.below(static_cast<std::uint64_t>(gap * 2)));
+  }
+}
+
 void make_world(Random& random, Scenario& scenario) {
   const std::int64_t interval = scenario.interval_ns();
   scenario.ethernet.delay_ns = interval * random.between(2, 30) / 1000;
@@ -161,6 +177,7 @@ void make_world(Random& random, Scenario& scenario) {
   const std::int64_t bound_ppm = drift_percent * 10'000 - 50;
   scenario.drift_ppm = random.chance(35) ? bound_ppm : random.chance(50) ? 0 : random.between(0, bound_ppm);
   scenario.stored_lease_known = !random.chance(4);
+  scenario.settled_ns = interval * random.between(4, 40);
   scenario.chaos_ns = interval * random.between(20, 110);
   scenario.gap_ns = interval * random.between(2, 22);
   scenario.disk_ns = interval * random.between(1, 25) / 100;
@@ -199,6 +216,7 @@ void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scena
   make_groups(random, scenario.nodes, config);
   make_world(random, scenario);
   make_faults(random, scenario);
+  plan_faults(random, scenario);
   if (random.chance(10)) {
     const auto group = static_cast<GroupIndex>(random.below(config.groups.size()));
     if (config.groups[group].application.present && config.groups.size() > 1) scenario.cursed_group = group;

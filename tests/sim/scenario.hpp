@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "runtime/base/cluster.hpp"
 #include "runtime/base/random.hpp"
@@ -37,6 +38,15 @@ enum class Fault : std::uint8_t {
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(Fault::count_);
 const char* to_string(Fault fault);
 
+// One fault: when it strikes, and the dice that decide the rest (whom, how hard, how long). Each has dice of its
+// own, so that a schedule from which some are left out keeps the others as they were.
+struct PlannedFault {
+  SimTime at = 0;
+  Fault kind = Fault::count_;
+  std::uint64_t dice = 0;
+  std::uint32_t number = 0;  // in the seed's whole schedule
+};
+
 struct PathQuality {
   std::int64_t delay_ns = 0;
   std::int64_t jitter_ns = 0;
@@ -54,10 +64,14 @@ struct Scenario {
   std::int64_t drift_ppm = 0;      // each clock's rate lies within ± this
   bool stored_lease_known = true;  // the nodes have run before, so that their first wait is short
 
+  std::uint64_t salt = 0;  // another throw of the world's own dice (delays, the lengths of scripts), all else equal
+
+  SimTime settled_ns = 0;                           // before the first fault
   SimTime chaos_ns = 0;                             // how long faults strike
   SimTime gap_ns = 0;                               // mean time between two
   std::array<std::uint16_t, fault_kinds> weight{};  // 0: never
   std::uint16_t weight_sum = 0;
+  std::vector<PlannedFault> faults;  // by time
 
   GroupIndex cursed_group = no_index;  // its scripts hang until their time-out, to the very end
   SimTime disk_ns = 0;                 // a write, at best

@@ -119,11 +119,7 @@ void World::carry_out_one(Host& host, const Effect& effect) {
     settle_writes(host, true);
     return end_daemon(host);
   }
-  const auto& journal = std::get<effect::Journal>(effect).entry;
-  if (trace_.wanted())
-    trace_.line(now_, host.id, "journal: %s: %s (group %d, subject %d)", std::string(to_string(journal.event)).c_str(),
-                journal.text.c_str(), journal.group == no_index ? -1 : journal.group,
-                journal.subject == no_node ? -1 : journal.subject + 1);
+  trace_.journal(now_, host.id, std::get<effect::Journal>(effect).entry);
 }
 
 void World::renew(Host& host, const effect::RenewLease& renewal) {

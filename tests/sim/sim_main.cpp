@@ -1,8 +1,8 @@
 // vigil-sim: the command line of the simulator.
 //
 //   vigil-sim --seeds N [--first K] [--nodes N] [--bug NAME] [--jobs J]   runs many seeds
-//   vigil-sim --seed S [--trace]                                          runs one, twice, and compares
-//   vigil-sim --list-bugs | --prove-checker | --self-test
+//   vigil-sim --seed S [--trace | --story | --shrink] [--cut WHAT]        runs one, twice, and compares
+//   vigil-sim --list-bugs | --prove-checker | --prove-shrinker | --self-test
 //
 // Exit status: 0 all is well; 1 a violation, a bug that was not found, or runs that differ; 2 wrong use.
 #include <algorithm>
@@ -13,6 +13,7 @@
 
 #include "tests/sim/runner.hpp"
 #include "tests/sim/self_test.hpp"
+#include "tests/sim/shrink.hpp"
 
 namespace vigil::sim {
 namespace {
@@ -21,18 +22,21 @@ struct Options {
   RunPlan plan;
   std::uint64_t seed = 0;
   bool one_seed = false;
-  bool trace = false;
+  TraceMode mode = TraceMode::hash_only;
+  Cuts cuts;
+  bool shrink = false;
   bool list_bugs = false;
   bool prove_checker = false;
   bool self_test = false;
+  bool prove_shrinker = false;
 };
 
 [[noreturn]] void usage(const char* complaint) {
   std::fprintf(stderr,
                "vigil-sim: %s\n"
                "usage: vigil-sim --seeds N [--first K] [--nodes 2..8] [--bug NAME] [--jobs J] [--keep-going]\n"
-               "       vigil-sim --seed S [--trace] [--nodes 2..8] [--bug NAME]\n"
-               "       vigil-sim --list-bugs | --prove-checker [--seeds N] | --self-test\n",
+               "       vigil-sim --seed S [--trace | --story | --shrink] [--cut WHAT] [--nodes 2..8] [--bug NAME]\n"
+               "       vigil-sim --list-bugs | --prove-checker [--seeds N] | --prove-shrinker | --self-test\n",
                complaint);
   std::exit(2);
 }
@@ -48,6 +52,12 @@ Bug bug_named(std::string_view name) {
   for (unsigned i = 0; i < static_cast<unsigned>(Bug::count_); ++i)
     if (name == to_string(static_cast<Bug>(i))) return static_cast<Bug>(i);
   usage("no such bug; --list-bugs names them");
+}
+
+Cuts cuts_of(const char* text) {
+  const auto cuts = parse_cuts(text);
+  if (!cuts) usage("--cut takes what a replay command says, such as nodes=3,plain,groups=0,faults=4+17,salt=2");
+  return *cuts;
 }
 
 Options parse(int argc, char** argv) {
@@ -70,13 +80,21 @@ Options parse(int argc, char** argv) {
     else if (option == "--keep-going")
       options.plan.stop_after = 64;
     else if (option == "--trace")
-      options.trace = true;
+      options.mode = TraceMode::print;
+    else if (option == "--story")
+      options.mode = TraceMode::story;
+    else if (option == "--shrink")
+      options.shrink = true;
+    else if (option == "--cut")
+      options.cuts = cuts_of(value());
     else if (option == "--list-bugs")
       options.list_bugs = true;
     else if (option == "--prove-checker")
       options.prove_checker = true;
     else if (option == "--self-test")
       options.self_test = true;
+    else if (option == "--prove-shrinker")
+      options.prove_shrinker = true;
     else
       usage("unknown option");
   }
@@ -85,16 +103,12 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
-void print_replay_command(std::uint64_t seed, const RunPlan& plan) {
-  std::printf("replay: vigil-sim --seed %llu --trace", static_cast<unsigned long long>(seed));
-  if (plan.nodes != 0) std::printf(" --nodes %zu", plan.nodes);
-  if (plan.bug != Bug::none) std::printf(" --bug %s", to_string(plan.bug));
-  std::printf("\n");
-}
-
-void print_finding(const Finding& finding) {
-  std::printf("VIOLATION seed %llu: %s, at %.3f ms: %s\n", static_cast<unsigned long long>(finding.seed),
-              to_string(finding.invariant), static_cast<double>(finding.at) / 1e6, finding.text);
+Replay replay_of(std::uint64_t seed, const RunPlan& plan) {
+  Replay what;
+  what.seed = seed;
+  what.cuts.nodes = plan.nodes;
+  what.bug = plan.bug;
+  return what;
 }
 
 int run_many(const Options& options) {
@@ -109,33 +123,32 @@ int run_many(const Options& options) {
       summary.findings.size());
   if (summary.findings.empty()) return 0;
   for (const Finding& finding : summary.findings) {
-    print_finding(finding);
-    print_replay_command(finding.seed, options.plan);
+    print_violation(finding.seed, {finding.invariant, finding.at, finding.text});
+    print_replay_command(replay_of(finding.seed, options.plan), "--trace");
   }
   const Finding& first = summary.findings.front();
-  std::printf("\nthe end of seed %llu:\n", static_cast<unsigned long long>(first.seed));
-  RunResult result;
-  replay(first.seed, options.plan.nodes, options.plan.bug, TraceMode::keep_tail, result);
-  print_finding(first);
-  print_replay_command(first.seed, options.plan);
+  if (first.invariant != Invariant::determinism)
+    tell_shrunk(replay_of(first.seed, options.plan), {first.invariant, first.at, first.text});
   return 1;
 }
 
 int run_one(const Options& options) {
+  Replay what = replay_of(options.seed, options.plan);
+  what.cuts = options.cuts;
+  if (what.cuts.nodes == 0) what.cuts.nodes = options.plan.nodes;
   RunResult result;
   RunResult again;
-  const TraceMode mode = options.trace ? TraceMode::print : TraceMode::hash_only;
-  replay(options.seed, options.plan.nodes, options.plan.bug, mode, result);
-  replay(options.seed, options.plan.nodes, options.plan.bug, TraceMode::hash_only, again);
-  std::printf("seed %llu: trace hash %016llx\n", static_cast<unsigned long long>(options.seed),
+  replay(what, options.mode, result);
+  replay(what, TraceMode::hash_only, again);
+  std::printf("seed %llu: trace hash %016llx\n", static_cast<unsigned long long>(what.seed),
               static_cast<unsigned long long>(result.trace_hash));
   if (result.trace_hash != again.trace_hash) {
     std::printf("NOT DETERMINISTIC: a second run gave %016llx\n", static_cast<unsigned long long>(again.trace_hash));
     return 1;
   }
   if (result.violation.invariant == Invariant::none) return 0;
-  std::printf("VIOLATION %s, at %.3f ms: %s\n", to_string(result.violation.invariant),
-              static_cast<double>(result.violation.at) / 1e6, result.violation.text.c_str());
+  print_violation(what.seed, result.violation);
+  if (options.shrink) tell_shrunk(what, result.violation);
   return 1;
 }
 
@@ -152,7 +165,10 @@ const Finding* telling(const RunSummary& summary, std::size_t nodes) {
   for (const Finding& finding : summary.findings) {
     if (best != nullptr && finding.invariant == Invariant::convergence) continue;
     RunResult without;
-    replay(finding.seed, nodes, Bug::none, TraceMode::hash_only, without);
+    Replay what;
+    what.seed = finding.seed;
+    what.cuts.nodes = nodes;
+    replay(what, TraceMode::hash_only, without);
     if (without.violation.invariant != Invariant::none) continue;
     if (finding.invariant != Invariant::convergence) return &finding;
     best = &finding;
@@ -195,6 +211,7 @@ int run(int argc, char** argv) {
   const Options options = parse(argc, argv);
   if (options.list_bugs) return list_bugs();
   if (options.self_test) return self_test();
+  if (options.prove_shrinker) return prove_shrinker();
   if (options.prove_checker) return prove_checker(options);
   if (options.one_seed) return run_one(options);
   return run_many(options);

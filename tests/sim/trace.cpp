@@ -108,15 +108,30 @@ void Trace::line(SimTime now, NodeId node, const char* format, ...) {
   va_start(arguments, format);
   std::vsnprintf(buffer + head, sizeof buffer - static_cast<std::size_t>(head), format, arguments);
   va_end(arguments);
-  if (mode_ == TraceMode::print) {
+  if (mode_ == TraceMode::print || (mode_ == TraceMode::story && told_++ < story_lines)) {
     std::puts(buffer);
     return;
   }
   tail_.emplace_back(buffer);
-  if (tail_.size() > tail_lines) tail_.pop_front();
+  if (tail_.size() > (mode_ == TraceMode::story ? story_end_lines : tail_lines)) tail_.pop_front();
+}
+
+void Trace::journal(SimTime now, NodeId node, const JournalEntry& entry) {
+  if (!wanted() || mode_ == TraceMode::story) return;
+  line(now, node, "journal: %s: %s (group %d, subject %d)", std::string(to_string(entry.event)).c_str(),
+       entry.text.c_str(), entry.group == no_index ? -1 : entry.group, entry.subject == no_node ? -1 : entry.subject + 1);
+}
+
+void Trace::message(SimTime now, NodeId node, NodeId to, const Message& message) {
+  if (!wanted()) return;
+  const std::string text = "sends to " + std::to_string(to + 1) + ": " + describe(message);
+  if (mode_ == TraceMode::story && !said_.insert(std::to_string(node) + text).second) return;
+  line(now, node, "%s", text.c_str());
 }
 
 void Trace::print_tail() const {
+  if (mode_ == TraceMode::story && told_ > story_lines + tail_.size())
+    std::printf("      … %zu lines …\n", told_ - story_lines - tail_.size());
   for (const std::string& text : tail_) std::puts(text.c_str());
 }
 

@@ -24,7 +24,7 @@ void World::at(SimTime when, What what, NodeId node, std::uint32_t slot, std::ui
 
 void World::prepare(const Scenario& scenario) {
   scenario_ = scenario;
-  random_ = Random(scenario.seed ^ 0x7669676c73696dULL);
+  random_ = Random(scenario.seed ^ 0x7669676c73696dULL ^ scenario.salt * 0x9e3779b97f4a7c15ULL);
   agenda_.clear();
   heartbeats_.clear();
   acks_.clear();
@@ -55,9 +55,9 @@ void World::prepare(const Scenario& scenario) {
     at(static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(scenario_.interval_ns() * (late ? 30 : 3)))),
        What::power_on, static_cast<NodeId>(i));
   }
-  const SimTime settled = scenario_.interval_ns() * random_.between(4, 40);
-  at(settled, What::fault, no_node);
-  at(settled + scenario_.chaos_ns, What::calm, no_node);
+  for (std::size_t i = 0; i < scenario_.faults.size(); ++i)
+    at(scenario_.faults[i].at, What::fault, no_node, static_cast<std::uint32_t>(i));
+  at(scenario_.settled_ns + scenario_.chaos_ns, What::calm, no_node);
 }
 
 RunResult World::run(const Scenario& scenario, TraceMode mode) {
@@ -85,7 +85,7 @@ void World::dispatch(const Entry& entry) {
     case What::message:
       return arrive(entry);
     case What::fault:
-      return next_fault();
+      return strike(scenario_.faults[entry.slot]);
     case What::heal:
       network_.end(now_, entry.slot);
       return tell_carriers();

@@ -90,7 +90,7 @@ class World {
   void settle_writes(Host& host, bool all);
 
   // faults.cpp: what goes wrong
-  void next_fault();
+  void strike(const PlannedFault& fault);
   void strike(Fault fault);
   void strike_network(Fault fault);
   void spring_ambush(Host& host);
