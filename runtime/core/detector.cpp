@@ -191,8 +191,8 @@ void Detector::advance(Instant now) {
 
 Instant Detector::next_deadline() const {
   Instant next = Instant::never();
-  for (const Peer& peer : peers_)
-    if (peer.heard) next = earlier(next, peer.deadline);
+  for (std::size_t node = 0; node < config_.nodes.size(); ++node)
+    if (peers_[node].heard) next = earlier(next, peers_[node].deadline);
   return next;  // paths are scanned by the way, with every heartbeat that is due
 }
 

@@ -87,6 +87,7 @@ void NodeCore::Parts::on_ack(Instant now, const event::AckReceived& received) {
   if (!received.ack.lease_acknowledged) return;
   if (!membership.committed().view.holds(from, received.incarnation)) return;
   membership.lease().on_acknowledged(now, from, received.ack.epoch, Instant{received.ack.sent_ns});
+  renewal_due = true;
 }
 
 void NodeCore::Parts::refresh_table(Instant now) {
@@ -143,7 +144,10 @@ void NodeCore::Parts::send_heartbeats(Instant now) {
     beat.next = beat.next + interval;
     if (beat.next <= now) beat.next = now + interval;
     scratch.push(effect::SendHeartbeat{link, compose_heartbeat(now, link)});
-    if (membership.member() && config.nodes[self].links[i].carries_lease) membership.lease().on_sent(now);
+    if (membership.member() && config.nodes[self].links[i].carries_lease) {
+      membership.lease().on_sent(now);
+      renewal_due = true;
+    }
   }
   if (ticked) membership_due = true;
 }
@@ -151,7 +155,10 @@ void NodeCore::Parts::send_heartbeats(Instant now) {
 // Hands a renewed lease to the gates, and tells when it ran out.
 void NodeCore::Parts::follow_lease(Instant now) {
   LeaseHolder& lease = membership.lease();
-  if (membership.member() && !membership.expelled()) lease.recompute(membership.committed().view);
+  if (renewal_due && membership.member() && !membership.expelled()) {
+    renewal_due = false;
+    lease.recompute(membership.committed().view);
+  }
   if (lease.until() > lease_told) {
     lease_told = lease.until();
     scratch.push(effect::RenewLease{lease.until(), membership.committed().view.epoch});

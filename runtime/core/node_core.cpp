@@ -97,6 +97,7 @@ void NodeCore::Parts::dispatch(Instant now, const Event& event) {
   } else if (const auto* asked = std::get_if<event::OperatorAsked>(&event)) {
     on_operator(now, *asked);
   } else if (!std::holds_alternative<event::Tick>(event)) {
+    holders_due = true;
     const HolderContext context = holder_context(now);
     if (const auto* done = std::get_if<event::AddressDone>(&event)) {
       if (done->group < holders.size()) holders[done->group].on_address_done(context, *done, scratch);
@@ -126,11 +127,13 @@ void NodeCore::Parts::on_message(Instant now, const event::MessageReceived& rece
   }
   if (const auto* reply = std::get_if<OperatorReply>(&received.message)) return on_operator_reply(*reply);
   if (const auto* ack = std::get_if<ReportAck>(&received.message)) {
+    holders_due = true;
     for (GroupHolder& holder : holders) holder.on_report_ack(ack->serial);
     return;
   }
   if (const auto* report = std::get_if<Report>(&received.message)) {
     if (report->group >= holders.size()) return;
+    holders_due = holders_due || report->kind == ReportKind::released;
     if (report->kind == ReportKind::released)
       holders[report->group].on_release(from, received.incarnation, report->generation);
   }
@@ -159,9 +162,28 @@ void NodeCore::Parts::advance_membership(Instant now) {
   membership.advance(membership_context(now), scratch);
 }
 
+// Most steps are heartbeats, which change nothing for the groups.
 void NodeCore::Parts::advance_holders(Instant now) {
   const HolderContext context = holder_context(now);
-  for (GroupHolder& holder : holders) holder.advance(context, scratch);
+  HolderView view;
+  view.stamp = context.record->stamp;
+  view.member = context.member;
+  view.has_lease = context.has_lease();
+  view.lease_lost_too_long = !lease_lost_since.is_never() && now >= lease_lost_since + config.timing.quorum_grace();
+  view.leases_over = now >= context.all_leases_over;
+  view.agent_up = context.agent_up;
+  for (std::size_t i = 0; i < context.adapter_ok.size(); ++i)
+    if (context.adapter_ok[i]) view.adapters = static_cast<std::uint8_t>(view.adapters | 1u << i);
+  view.all_leases_over = context.all_leases_over;
+  view.lease_lost_since = context.lease_lost_since;
+  if (!holders_due && now < holders_deadline && view == holders_saw) return;
+  holders_due = false;
+  holders_saw = view;
+  holders_deadline = Instant::never();
+  for (GroupHolder& holder : holders) {
+    holder.advance(context, scratch);
+    holders_deadline = earlier(holders_deadline, holder.next_deadline());
+  }
 }
 
 MembershipContext NodeCore::Parts::membership_context(Instant now) {
@@ -206,6 +228,7 @@ void NodeCore::Parts::follow_record() {
   const View before = followed.view;
   followed = record;
   membership_due = true;
+  renewal_due = true;
   if (record.view.epoch == before.epoch || !membership.member()) return;
   for (NodeId node : before.members - record.view.members) {
     run_hooks(EventName::node_down, node, no_index, no_index);
@@ -314,7 +337,7 @@ Instant NodeCore::Parts::next_deadline() const {
   Instant next = earlier(detector.next_deadline(), membership.next_deadline());
   next = earlier(next, adapters.next_deadline());
   for (std::size_t i = 0; i < config.nodes[self].links.size(); ++i) next = earlier(next, beats[i].next);
-  for (const GroupHolder& holder : holders) next = earlier(next, holder.next_deadline());
+  next = earlier(next, holders_deadline);
   if (lease_lost_since.is_never() && membership.lease().until().ns > 0) next = earlier(next, membership.lease().until());
   if (!lease_lost_since.is_never() && !quorum_lost_told)
     next = earlier(next, lease_lost_since + config.timing.quorum_grace());

@@ -95,6 +95,24 @@ struct NodeCore::Parts {
 
   bool membership_due = true;            // evidence changed: decide anew in this step
   std::uint64_t paths_seen = 0;          // Detector::version() that AdapterHealth has judged
+  bool renewal_due = true;               // acknowledgements or the view changed: the lease may reach further
+
+  // All that moves a holder besides its own events and deadlines. The same picture leaves it as it is.
+  struct HolderView {
+    Stamp stamp;
+    bool member = false;
+    bool has_lease = false;
+    bool lease_lost_too_long = false;
+    bool leases_over = false;            // of all expelled nodes
+    bool agent_up = false;
+    std::uint8_t adapters = 0;           // bit i: adapter i is healthy
+    Instant all_leases_over;
+    Instant lease_lost_since;
+    bool operator==(const HolderView&) const = default;
+  };
+  HolderView holders_saw;
+  bool holders_due = true;               // one of them was told something
+  Instant holders_deadline = Instant::never();
   bool agent_up = true;
   bool stop_wanted = false;              // operator: leave in good order
   bool goodbye = false;                  // all stopped, say so in heartbeats

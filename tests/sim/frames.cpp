@@ -102,9 +102,14 @@ void World::hand_over(Host& host, const Entry& entry) {
     case What::heartbeat: {
       const HeartbeatFrame& frame = heartbeats_[entry.slot];
       const bool believe = believed(host, entry.from, frame.start, frame.heartbeat.incarnation);
-      if (believe) event_ = event::HeartbeatReceived{entry.from, entry.link, frame.heartbeat};
+      if (believe) {
+        auto& received = std::get<event::HeartbeatReceived>(heartbeat_event_);
+        received.from = entry.from;
+        received.by = entry.link;
+        received.heartbeat = frame.heartbeat;
+      }
       heartbeats_.drop(entry.slot);
-      if (believe) step(host, event_);
+      if (believe) step(host, heartbeat_event_);
       return;
     }
     case What::ack: {

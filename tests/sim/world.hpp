@@ -130,6 +130,7 @@ class World {
   Pool<AgentJob> agent_jobs_;
   Effects effects_;
   Event event_;
+  Event heartbeat_event_ = event::HeartbeatReceived{};  // most events by far: filled in place
   bool calm_ = false;
   bool ambush_ = false;
   SimTime calm_at_ = 0;
