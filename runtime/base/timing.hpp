@@ -45,9 +45,10 @@ struct Timing {
   constexpr Duration retry() const { return longer(Duration::from_ms(2), interval / 4); }
   // A candidate of rank r starts r * candidacy_step() after the suspicion, so that rank 0 normally wins.
   constexpr Duration candidacy_step() const { return retry() * 4; }
-  // Silence on one path until that path (not the node) counts as down. A swap to another adapter harms
-  // nobody, so it need not be as sure as an expulsion: a one-way cut is then answered as fast as a crash.
-  constexpr Duration path_detection() const { return longer(detection / 2, interval * 3); }
+  // Silence on one path until that path (not the node) counts as down. An adapter is blamed one interval
+  // later and its addresses move at once, while a crash is waited out: a quarter of D below it answers a
+  // one-way cut as soon as a crash, and a shorter time would only raise the number of false alarms.
+  constexpr Duration path_detection() const { return longer(detection * 3 / 4, interval * 3); }
   // How long the loop may hold back what comes in a burst, to wake once for it.
   constexpr Duration gather() const { return interval / 16; }
   // A new node must be heard, both ways, this long before it is admitted.

@@ -126,7 +126,7 @@ def one_repetition(system, lab, probe, fault):
     since = boot_ns()
     inject(system, lab, fault, owner)
     slow = isinstance(system, Keepalived) and system.profile != "10ms"
-    picture = wait_served(probe, since, 4.0 if slow else 0.6)
+    picture = wait_served(probe, since, 4.0 if slow else 0.4)
     budget = system.budget(owner) if picture else {}
     recover(system, lab, fault, owner)
     if picture is None:
@@ -233,7 +233,9 @@ def false_alarm_window(bin_dir, name, profile, seconds):
         picture = probe.finish()
         # A change of owner or two servers is an alarm; so is an outage, whatever its cause.
         alarms = max(len(picture.outages_between(since)), len(picture.servers_between(since)) - 1)
-        return {"spurious": max(alarms, int(system.owner() != owner)), "seconds": seconds, **cpu.since_start(),
+        spurious = max(alarms, int(system.owner() != owner))
+        return {"spurious": spurious, "seconds": seconds, **cpu.since_start(),
+                "told": system.story() if spurious else [],
                 "outages_ms": [round(o["length_ms"], 1) for o in picture.outages_between(since)],
                 "worst_probe_late_ms": picture.raw["worst_probe_late_ms"]}
 

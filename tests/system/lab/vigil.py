@@ -192,6 +192,10 @@ class Vigil:
         except (LabError, ValueError, KeyError):
             return []
 
+    def story(self):
+        """What every node's log says, a list of lines: to explain what should not have happened."""
+        return [f"{node.name}: {line}" for node in self.lab for line in self.log(node).splitlines()]
+
     def generation(self):
         """Of the group: grows with every change of owner."""
         for node in self.lab:
