@@ -632,7 +632,7 @@ void GroupHolder::describe(LocalGroupStatus& status) const {
   static constexpr std::array<const char*, std::variant_size_v<State>> names = {
       "idle",     "waits for proofs",       "waits for a hook", "adds addresses",       "starts the application",
       "serves",   "restarts the application", "stops the application", "removes addresses", "could not stop the application"};
-  status.step = static_cast<std::uint8_t>(state_.index());
+  status.step = step_now();
   status.step_text.assign(names[state_.index()]);
   for (std::size_t i = 0; i < limits::max_group_addresses; ++i) status.adapter_of[i] = addresses_.adapter_of(i);
 }

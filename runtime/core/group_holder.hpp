@@ -50,6 +50,7 @@ class GroupHolder {
 
   bool wants_lease() const;  // holds an address, or is about to
   bool idle() const;         // nothing of this group is or may be up on this node
+  std::uint8_t step_now() const { return static_cast<std::uint8_t>(state_.index()); }
   void describe(LocalGroupStatus& status) const;
 
  private:

@@ -48,6 +48,12 @@ class Membership {
   const Record& committed() const { return committed_; }
   bool member() const { return committed_.view.holds(self_, incarnation_); }
   bool leading() const { return leading_; }
+  CandidacyPhase candidacy_phase() const {
+    if (std::holds_alternative<Preparing>(candidacy_)) return CandidacyPhase::prepares;
+    const auto* proposing = std::get_if<Proposing>(&candidacy_);
+    if (proposing == nullptr) return leading_ ? CandidacyPhase::leads : CandidacyPhase::idle;
+    return proposing->record.stamp.version == 1 ? CandidacyPhase::proposes_view : CandidacyPhase::proposes_state;
+  }
   // When every lease of every node outside the view is over, on this node's clock.
   Instant all_leases_over() const { return all_leases_over_; }
   // This incarnation was voted out: it must start afresh.

@@ -380,8 +380,32 @@ void NodeCore::Parts::describe(Instant now, NodeStatus& status) const {
   for (std::size_t i = 0; i < holders.size(); ++i) holders[i].describe(status.groups[i]);
 }
 
+void NodeCore::Parts::phases(Instant now, NodePhases& is) const {
+  is.voter = membership.voter().phase(now);
+  is.candidacy = membership.candidacy_phase();
+  is.membership = over                  ? MembershipPhase::over
+                  : goodbye             ? MembershipPhase::said_goodbye
+                  : membership.member() ? MembershipPhase::member
+                                        : MembershipPhase::outside;
+  is.lease = !ever_quorate                   ? LeasePhase::never_had
+             : lease_lost_since.is_never()   ? LeasePhase::runs
+             : quorum_lost_told              ? LeasePhase::lost
+                                             : LeasePhase::gap;
+  for (std::size_t i = 0; i < config.nodes.size(); ++i) {
+    const Peer& peer = table.peers[i];
+    if (!peer.known)
+      is.peer[i] = PeerPhase::unknown;
+    else if (!peer.heard)
+      is.peer[i] = PeerPhase::silent;
+    else
+      is.peer[i] = peer.latest.heard.has(self) ? PeerPhase::both_ways : PeerPhase::one_way_in;
+  }
+  for (std::size_t i = 0; i < holders.size(); ++i) is.holder[i] = holders[i].step_now();
+}
+
 Instant NodeCore::next_deadline() const { return parts_->next_deadline(); }
 void NodeCore::describe(Instant now, NodeStatus& status) const { parts_->describe(now, status); }
+void NodeCore::phases(Instant now, NodePhases& phases) const { parts_->phases(now, phases); }
 const Record& NodeCore::committed() const { return parts_->membership.committed(); }
 const Record& NodeCore::accepted() const { return parts_->membership.voter().accepted(); }
 Epoch NodeCore::promised() const { return parts_->membership.voter().promised(); }

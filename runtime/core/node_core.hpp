@@ -35,6 +35,7 @@ class NodeCore {
 
   // For `vigil status`, metrics and the simulator's checkers; reading changes nothing.
   void describe(Instant now, NodeStatus& status) const;
+  void phases(Instant now, NodePhases& phases) const;
   const Record& committed() const;
   const Record& accepted() const;
   Epoch promised() const;

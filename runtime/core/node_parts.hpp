@@ -41,6 +41,7 @@ struct NodeCore::Parts {
   HolderContext holder_context(Instant now);
   Instant next_deadline() const;
   void describe(Instant now, NodeStatus& status) const;
+  void phases(Instant now, NodePhases& phases) const;
 
   // heart.cpp
   void on_heartbeat(Instant now, const event::HeartbeatReceived& received);

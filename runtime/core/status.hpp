@@ -17,6 +17,22 @@ enum class NodeRole : std::uint8_t {
   no_quorum,   // in a view, but its lease ran out
 };
 
+// What each machine of a core is at, in one small picture that costs little to take after every step.
+enum class VoterPhase : std::uint8_t { unclean, waiting, no_storage, ready, holds_vote };
+enum class CandidacyPhase : std::uint8_t { idle, leads, prepares, proposes_view, proposes_state };
+enum class MembershipPhase : std::uint8_t { outside, member, said_goodbye, over };
+enum class LeasePhase : std::uint8_t { never_had, runs, gap, lost };
+enum class PeerPhase : std::uint8_t { unknown, both_ways, one_way_in, silent };
+
+struct NodePhases {
+  VoterPhase voter = VoterPhase::unclean;
+  CandidacyPhase candidacy = CandidacyPhase::idle;
+  MembershipPhase membership = MembershipPhase::outside;
+  LeasePhase lease = LeasePhase::never_had;
+  std::array<PeerPhase, limits::max_nodes> peer{};
+  std::array<std::uint8_t, limits::max_groups> holder{};  // GroupHolder's step, as in LocalGroupStatus
+};
+
 enum class LinkState : std::uint8_t { unknown, up, one_way_in, one_way_out, down, flapping };
 
 struct PeerLinkStatus {      // my link `by` hearing the peer's link `link`

@@ -11,6 +11,7 @@
 #include "runtime/core/effect.hpp"
 #include "runtime/core/lease.hpp"
 #include "runtime/core/peers.hpp"
+#include "runtime/core/status.hpp"
 
 namespace vigil {
 
@@ -36,6 +37,12 @@ class Voter {
   // Restart wait over, cleaned, storage good: its votes and acknowledgements count.
   bool ready(Instant now) const { return clean_ && now >= wait_until_ && persisted_ceiling_ > 0 && !storage_failed_; }
   bool clean() const { return clean_; }
+  VoterPhase phase(Instant now) const {
+    if (!clean_) return VoterPhase::unclean;
+    if (storage_failed_) return VoterPhase::no_storage;
+    if (!ready(now)) return VoterPhase::waiting;
+    return held_ ? VoterPhase::holds_vote : VoterPhase::ready;
+  }
   bool storage_failed() const { return storage_failed_; }
   Instant wait_until() const { return wait_until_; }
   // An epoch above everything promised or seen, for a candidate; nullopt while the ceiling is too low.

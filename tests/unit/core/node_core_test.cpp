@@ -489,11 +489,48 @@ void every_step_moves_the_deadline_on(void**) {
   }
 }
 
+// What the simulator's coverage counts.
+void phases_follow_a_node_through_its_life(void**) {
+  Node waiting;
+  NodePhases is;
+  waiting.core->phases(waiting.now, is);
+  assert_true(is.voter == VoterPhase::unclean);
+  assert_true(is.membership == MembershipPhase::outside);
+  assert_true(is.lease == LeasePhase::never_had);
+  assert_true(is.peer[1] == PeerPhase::unknown);
+  waiting.step(event::Cleaned{true});
+  waiting.core->phases(waiting.now, is);
+  assert_true(is.voter == VoterPhase::waiting);
+  Heartbeat deaf = waiting.beat_of(1);
+  deaf.heard = {};
+  waiting.hear(1, deaf);
+  waiting.core->phases(waiting.now, is);
+  assert_true(is.peer[1] == PeerPhase::one_way_in);
+
+  Trio t;
+  t.rig->core(0).phases(t.rig->now(), is);
+  assert_true(is.voter == VoterPhase::ready);
+  assert_true(is.membership == MembershipPhase::member);
+  assert_true(is.candidacy == CandidacyPhase::leads);
+  assert_true(is.lease == LeasePhase::runs);
+  assert_true(is.peer[1] == PeerPhase::both_ways);
+  t.rig->core(1).phases(t.rig->now(), is);
+  assert_true(is.candidacy == CandidacyPhase::idle);
+
+  t.rig->crash(1);
+  t.rig->crash(2);
+  t.rig->run(lan.detection + lan.quorum_grace() * 3);
+  t.rig->core(0).phases(t.rig->now(), is);
+  assert_true(is.peer[1] == PeerPhase::silent);
+  assert_true(is.lease == LeasePhase::lost);
+}
+
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(heartbeats_keep_their_rhythm),
+      cmocka_unit_test(phases_follow_a_node_through_its_life),
       cmocka_unit_test(heartbeats_tell_the_truth),
       cmocka_unit_test(links_too_slow_for_a_lease_do_not_ask_for_one),
       cmocka_unit_test(who_is_acknowledged),
