@@ -40,6 +40,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(EventName::count
     "event_error",
     "duplicate_address",
     "late",
+    "node_refused",
+    "clock_apart",
 };
 }  // namespace
 

@@ -41,6 +41,8 @@ enum class EventName : std::uint8_t {
   event_error,         // a hook or command failed
   duplicate_address,
   late,                // the loop was late: accuses nobody
+  node_refused,        // a node is kept out: another key, another version, a duplicate id or name
+  clock_apart,         // a node's wall clock is far from the others'
   count_,
 };
 

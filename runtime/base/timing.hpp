@@ -94,4 +94,12 @@ static_assert(timing_is_sound(timing_of(Profile::realtime)));
 // earlier life of it had acknowledged: the longest of all profiles.
 inline constexpr Duration longest_lease = timing_of(Profile::wan).lease;
 
+// How far a node's wall clock may be from the cluster's for it to be admitted (core/clock_watch.hpp says why).
+// Two members are each within this of the middle clock, so they differ by twice as much at most, and that must
+// stay below what the strictest common protocol lets hosts differ: Kerberos, 5 minutes (RFC 4120 section 1.6).
+// It must be far above the error of the measurement: a hello may be as old as the life of a challenge, 10 s.
+inline constexpr Duration clock_limit = Duration::from_s(60);
+static_assert(clock_limit * 2 < Duration::from_s(300));
+static_assert(clock_limit > Duration::from_s(10) * 4);
+
 }  // namespace vigil

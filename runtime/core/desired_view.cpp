@@ -20,8 +20,9 @@ bool was_member_before(const Record& base, NodeId node, const Incarnation& incar
   return base.view.incarnations[node] == incarnation || base.previous.incarnations[node] == incarnation;
 }
 
-// A new incarnation may come in once it is clean, of one configuration with us, and heard long enough.
+// A new incarnation may come in once it is clean, of one configuration and one time with us, and heard long enough.
 bool may_join(const DesiredInput& input, NodeId node) {
+  if (input.table->clock_apart.has(node)) return false;
   if (was_member_before(*input.base, node, incarnation_of(input, node))) return false;
   if (node == input.table->self) return input.self_ready;
   const Peer& peer = input.table->peers[node];

@@ -100,11 +100,23 @@ struct OperatorAsked {
   OperatorCommand command;
 };
 
+// How far a node's CLOCK_REALTIME is ahead of this node's CLOCK_BOOTTIME (its own included).
+struct WallClock {
+  NodeId node = no_node;
+  Duration offset;
+};
+// The shell keeps a node out, and says why in one line.
+struct NodeRefused {
+  NodeId node = no_node;  // no_node: none of the configuration
+  BoundedString<95> why;
+};
+
 }  // namespace event
 
 using Event = std::variant<event::Tick, event::HeartbeatReceived, event::AckReceived, event::MessageReceived,
                            event::Late, event::AdapterChanged, event::Persisted, event::Cleaned,
                            event::AddressDone, event::AddressConflict, event::AddressLost, event::AgentDone,
-                           event::ApplicationFailed, event::AgentState, event::OperatorAsked>;
+                           event::ApplicationFailed, event::AgentState, event::OperatorAsked,
+                           event::WallClock, event::NodeRefused>;
 
 }  // namespace vigil

@@ -96,6 +96,11 @@ void NodeCore::Parts::dispatch(Instant now, const Event& event) {
     if (cleaned->ok) membership.voter().on_cleaned();
   } else if (const auto* asked = std::get_if<event::OperatorAsked>(&event)) {
     on_operator(now, *asked);
+  } else if (const auto* clock = std::get_if<event::WallClock>(&event)) {
+    on_wall_clock(*clock);
+  } else if (const auto* refused = std::get_if<event::NodeRefused>(&event)) {
+    note(JournalKind::observed, EventName::node_refused, refused->node, refused->why.view());
+    run_hooks(EventName::node_refused, refused->node, no_index, no_index);
   } else if (!std::holds_alternative<event::Tick>(event)) {
     holders_due = true;
     const HolderContext context = holder_context(now);
@@ -159,6 +164,7 @@ void NodeCore::Parts::advance(Instant now) {
 void NodeCore::Parts::advance_membership(Instant now) {
   if (!membership_due && now < membership.next_deadline()) return;
   membership_due = false;
+  judge_clocks();
   membership.advance(membership_context(now), scratch);
 }
 
@@ -378,6 +384,7 @@ void NodeCore::Parts::describe(Instant now, NodeStatus& status) const {
     status.adapters[i].healthy = adapters.healthy(static_cast<AdapterIndex>(i));
   }
   for (std::size_t i = 0; i < holders.size(); ++i) holders[i].describe(status.groups[i]);
+  describe_clocks(status);
 }
 
 void NodeCore::Parts::phases(Instant now, NodePhases& is) const {

@@ -1,12 +1,13 @@
 // The parts of one node's core and how they are wired: what NodeCore hides. node_core.cpp routes events
-// and time; heart.cpp sends heartbeats, answers them and keeps the lease; operator_desk.cpp forwards what
-// operators ask for.
+// and time; heart.cpp sends heartbeats, answers them and keeps the lease; admission.cpp compares wall clocks;
+// operator_desk.cpp forwards what operators ask for.
 #pragma once
 
 #include <optional>
 #include <vector>
 
 #include "runtime/core/adapter_health.hpp"
+#include "runtime/core/clock_watch.hpp"
 #include "runtime/core/detector.hpp"
 #include "runtime/core/group_holder.hpp"
 #include "runtime/core/membership.hpp"
@@ -51,6 +52,12 @@ struct NodeCore::Parts {
   void send_heartbeats(Instant now);
   Heartbeat compose_heartbeat(Instant now, LinkIndex link);
   void follow_lease(Instant now);
+
+  // admission.cpp
+  void on_wall_clock(const event::WallClock& heard);
+  void judge_clocks();
+  NodeSet reference_clocks() const;
+  void describe_clocks(NodeStatus& status) const;
 
   // operator_desk.cpp
   void on_operator(Instant now, const event::OperatorAsked& asked);
@@ -122,6 +129,7 @@ struct NodeCore::Parts {
   std::uint32_t next_request = 1;
   std::uint32_t next_report = 1;
   std::uint64_t next_journal = 1;
+  ClockWatch clocks;
   NodeSet mismatch_told;                 // peers whose configuration differs, already told
   BoundedVector<PendingOperator, 16> operators;
 };

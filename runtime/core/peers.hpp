@@ -21,6 +21,7 @@ struct PeerTable {
   NodeId self = no_node;
   Instant now;
   NodeSet self_heard;       // whom we hear
+  NodeSet clock_apart;      // whose wall clock is too far off, ours included: not to be admitted
   std::array<Peer, limits::max_nodes> peers{};
 
   // a hears b, by a's own word (ours for ourselves).

@@ -86,6 +86,8 @@ struct NodeStatus {
   BoundedVector<PeerStatus, limits::max_nodes> peers;
   std::array<AdapterStatus, limits::max_adapters> adapters{};
   std::array<LocalGroupStatus, limits::max_groups> groups{};
+  // What is wrong beyond all this, one line each with the way out; the core's own, then the shell's.
+  BoundedVector<BoundedString<255>, 32> problems;
 };
 
 }  // namespace vigil

@@ -1,6 +1,6 @@
 // Reads the two clocks of the daemon. CLOCK_BOOTTIME is the one that leases, detection and timers
 // run on: it never steps, and it counts the time of a suspended machine. CLOCK_REALTIME is for people
-// and the journal, and must never enter a decision.
+// and the journal; the one decision that looks at it is whether a newcomer's is too far off to be let in.
 #pragma once
 
 #include <time.h>

@@ -16,8 +16,35 @@ namespace {
 
 constexpr Duration housekeeping = Duration::from_s(1);
 constexpr Duration clean_retry = Duration::from_s(5);
+// Wall clocks are told this often, and at once when this node's own was set by more than a second.
+constexpr Duration greeting = Duration::from_s(10);
+constexpr Duration clock_step = Duration::from_s(1);
+// Silence of the other machine of our id, which is asked once a second, after which it is gone.
+constexpr Duration other_gone = Duration::from_s(5);
 constexpr unsigned life_shift = 40;
 constexpr std::uint64_t own_operator_id = std::uint64_t{1} << 63;  // asked by the daemon itself
+
+// What fits a journal's line; the log's and the status's have more room (wire::explain).
+std::string_view brief(const Refusal& refusal, NodeId self) {
+  switch (refusal.cause) {
+    case wire::Drop::wrong_version:
+    case wire::Drop::wrong_protocol:
+      return "another protocol version: upgrade the older release";
+    case wire::Drop::unknown_key:
+    case wire::Drop::wrong_tag:
+      return "another cluster key, or one not rotated everywhere: compare key_file";
+    case wire::Drop::duplicate_node_name:
+      return "goes by a name that has another id here: make cluster.toml the same";
+    case wire::Drop::duplicate_node_id:
+      if (refusal.sender != self) return "two machines use this id: stop one, or give it its own id";
+      return refusal.yield ? "another machine had this id first: stays out until that one is gone"
+                           : "a second machine uses this id, and is kept out: stop it";
+    case wire::Drop::wrong_name:
+      return "its id has another name here: make cluster.toml the same";
+    default:
+      return "its id is not in cluster.toml here: make the files the same";
+  }
+}
 
 std::uint64_t random_id() {
   std::uint64_t value = 0;
@@ -71,6 +98,7 @@ Status Daemon::set_up() {
   if (const Status attached = control_->attach(*ring_); !attached) return attached;
   if (const Status attached = agent_.attach(*ring_); !attached) return attached;
   start_core();
+  tell_time(boottime_now());
   return transport_.open(*ring_);
 }
 
@@ -94,6 +122,10 @@ void Daemon::start_core() {
   node.stored = state_->stored();
   node.seed = incarnation_.start_id;
   core_ = std::make_unique<NodeCore>(config_, node, boottime_now());
+  settled_at_ = boottime_now() + longer(config_.timing.detection, housekeeping);
+  transport_.set_standing(wire::Standing::newcomer);
+  told_offset_ = Duration{};  // the new core must hear of it
+  next_greeting_ = Instant{};
   addresses_->tell_adapters();
   for (std::size_t i = 0; i < config_.nodes[options_.self].links.size(); ++i)
     if (config_.nodes[options_.self].links[i].kind == LinkKind::serial && transport_.usable(static_cast<LinkIndex>(i)))
@@ -229,7 +261,10 @@ void Daemon::log_entry(const JournalEntry& entry) {
   const std::string_view group = entry.group < config_.groups.size() ? config_.groups[entry.group].name.view()
                                  : entry.subject < config_.nodes.size() ? config_.nodes[entry.subject].name.view()
                                                                         : std::string_view{};
-  const LogLevel level = entry.kind == JournalKind::failed ? LogLevel::warning : LogLevel::info;
+  const bool about_admission = entry.event == EventName::node_refused || entry.event == EventName::clock_apart ||
+                               entry.event == EventName::config_mismatch;
+  const LogLevel level =
+      entry.kind == JournalKind::failed || about_admission ? LogLevel::warning : LogLevel::info;
   log_.write(level, to_string(entry.event), " ", group, ": ", entry.text.view());
 }
 
@@ -247,8 +282,32 @@ void Daemon::on_timer(Instant now) {
   if (now >= clean_again_) ask_clean();
   if (now < next_housekeeping_) return;
   next_housekeeping_ = now + housekeeping;
+  keep_house(now);
+}
+
+void Daemon::keep_house(Instant now) {
   transport_.retry();
   addresses_->verify();
+  transport_.expire_refusals(now);
+  const bool serving = now < core_->lease_until();
+  transport_.set_standing(serving             ? wire::Standing::serving
+                          : now < settled_at_ ? wire::Standing::newcomer
+                                              : wire::Standing::settled);
+  tell_time(now);
+  if (!transport_.muted() || now - own_id_taken_ < other_gone) return;
+  transport_.mute(false);
+  start_afresh("the other machine that used this node's id is gone");
+}
+
+void Daemon::tell_time(Instant now) {
+  const Duration offset = Duration::from_ns(realtime_ns() - now.ns);
+  const bool stepped = offset - told_offset_ > clock_step || told_offset_ - offset > clock_step;
+  transport_.set_wall_offset(offset);
+  if (!stepped && now < next_greeting_) return;
+  told_offset_ = offset;
+  next_greeting_ = now + greeting;
+  feed(event::WallClock{options_.self, offset});
+  transport_.greet(now);
 }
 
 void Daemon::on_wake(const WakeUp& wake) {
@@ -287,6 +346,24 @@ void Daemon::on_message(NodeId from, const Incarnation& incarnation, const Messa
     return;
   }
   feed(event::MessageReceived{from, incarnation, message});
+}
+
+void Daemon::on_hello(NodeId from, Instant received, const wire::Hello& hello) {
+  if (hello.wall_ns > 0) feed(event::WallClock{from, Duration::from_ns(hello.wall_ns - received.ns)});
+}
+
+void Daemon::on_refused(const Refusal& refusal) {
+  const bool known = refusal.sender < config_.nodes.size();
+  std::string text(brief(refusal, options_.self));
+  text += " (" + refusal.whence.str();
+  if (!known) text += ", id " + std::to_string(refusal.sender + 1);
+  feed(event::NodeRefused{known ? refusal.sender : no_node, std::string_view(text + ")")});
+}
+
+void Daemon::on_own_id_taken(const Refusal& refusal) {
+  if (!refusal.yield) return;
+  own_id_taken_ = boottime_now();
+  transport_.mute(true);
 }
 
 void Daemon::on_line_state(AdapterIndex adapter, bool usable) { feed(event::AdapterChanged{adapter, usable}); }
@@ -337,7 +414,16 @@ void Daemon::on_stored(std::uint64_t token, bool ok) {
   feed(event::Persisted{token & ((std::uint64_t{1} << life_shift) - 1), ok});
 }
 
-void Daemon::describe(NodeStatus& status) { core_->describe(boottime_now(), status); }
+void Daemon::describe(NodeStatus& status) {
+  core_->describe(boottime_now(), status);
+  if (transport_.muted()) {
+    status.role = NodeRole::waiting;
+    status.role_text = "another machine runs under this node's id, and was first: stays out until that one is gone";
+  }
+  transport_.refusals().each([&](const Refusal& refusal) {
+    if (!status.problems.full()) status.problems.push(std::string_view(transport_.describe(refusal)));
+  });
+}
 
 void Daemon::on_operator(std::uint64_t id, const OperatorCommand& command) {
   feed(event::OperatorAsked{id, command});

@@ -58,6 +58,8 @@ class Daemon : private TransportListener,
   void ask_clean();
   void record(JournalEntry entry);
   void on_timer(Instant now);
+  void keep_house(Instant now);
+  void tell_time(Instant now);
   void log_entry(const JournalEntry& entry);
   Instant next_deadline() const;
   void load_journal();
@@ -66,6 +68,9 @@ class Daemon : private TransportListener,
   void on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat) override;
   void on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack) override;
   void on_message(NodeId from, const Incarnation& incarnation, const Message& message) override;
+  void on_hello(NodeId from, Instant received, const wire::Hello& hello) override;
+  void on_refused(const Refusal& refusal) override;
+  void on_own_id_taken(const Refusal& refusal) override;
   void on_line_state(AdapterIndex adapter, bool usable) override;
   // AddressListener
   void on_address_event(const Event& event) override;
@@ -107,6 +112,10 @@ class Daemon : private TransportListener,
   BoundedString<95> afresh_why_;
   bool cleaned_ = false;            // nothing of an earlier life runs
   Instant next_housekeeping_;
+  Instant settled_at_;              // by then this life has listened whether its id is taken
+  Duration told_offset_;            // of the wall clock, when it was last told to everybody
+  Instant next_greeting_;
+  Instant own_id_taken_;            // when another machine last proved to run under our id
   Instant clean_again_ = Instant::never();
   std::uint64_t life_ = 0;          // counts cores: an answer to an earlier one's write is not for this one
   std::uint64_t own_journal_ = 0;   // numbers entries that the shell itself writes

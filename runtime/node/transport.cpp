@@ -1,5 +1,12 @@
 #include "runtime/node/transport.hpp"
 
+#include <netinet/in.h>
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
 #include "runtime/wire/heartbeat.hpp"
 
 namespace vigil {
@@ -11,6 +18,27 @@ wire::Bytes as_bytes(std::span<const std::byte> bytes) {
 }
 
 std::span<const std::byte> as_frame(wire::Bytes bytes) { return std::as_bytes(bytes); }
+
+// "02:00:00:00:00:03 on eth0", "10.77.2.3 on eth2", "/dev/ttyS0".
+Whence whence_of(LinkKind kind, const LinkSource& source, const Path& device) {
+  std::array<char, INET6_ADDRSTRLEN> address{};
+  if (kind == LinkKind::ethernet && source.size == 6) {
+    const auto byte = [&](std::size_t i) { return std::to_integer<unsigned>(source.bytes[i]); };
+    std::snprintf(address.data(), address.size(), "%02x:%02x:%02x:%02x:%02x:%02x", byte(0), byte(1), byte(2), byte(3),
+                  byte(4), byte(5));
+  } else if (kind == LinkKind::udp) {
+    sockaddr_in6 from{};  // the larger of the two
+    std::memcpy(&from, source.bytes.data(), std::min<std::size_t>(source.size, sizeof from));
+    sockaddr_in v4{};
+    std::memcpy(&v4, &from, sizeof v4);
+    if (v4.sin_family == AF_INET)
+      ::inet_ntop(AF_INET, &v4.sin_addr, address.data(), address.size());
+    else
+      ::inet_ntop(AF_INET6, &from.sin6_addr, address.data(), address.size());
+  }
+  const std::string_view place(address.data());
+  return std::string_view(place.empty() ? device.str() : std::string(place) + " on " + device.str());
+}
 
 }  // namespace
 
@@ -68,7 +96,7 @@ void Transport::on_link_state(LinkIndex by, bool usable) {
 // ---- out -------------------------------------------------------------------------------------------
 
 void Transport::send_sealed(wire::FrameType type, NodeId to, LinkIndex link, wire::Bytes body) {
-  if (link >= links_.size() || !links_[link]) return;
+  if (muted_ || link >= links_.size() || !links_[link]) return;
   std::array<std::uint8_t, limits::frame_bytes> frame;
   const NodeId destination = to == everyone ? wire::broadcast_node : to;
   const std::size_t size = session_.seal(type, destination, link, body, frame);
@@ -117,26 +145,69 @@ void Transport::send_to_all(const Message& message) {
 
 // ---- in --------------------------------------------------------------------------------------------
 
-void Transport::complain(const wire::Verdict& verdict, LinkIndex by) {
+// Refusals have their own list; what is left is weather, of which the session says when a line is due.
+void Transport::complain(const wire::Verdict& verdict, LinkIndex by, Instant received, const LinkSource& source) {
+  const NodeConfig& own = config_.nodes[self_];
+  const Path& device = own.adapters[own.links[by].adapter].device;
+  if (Refusals::is_refusal(verdict.drop)) {
+    Refusal refusal;
+    refusal.cause = verdict.drop;
+    refusal.sender = verdict.sender;
+    refusal.named = verdict.named;
+    refusal.yield = verdict.yield;
+    refusal.whence = whence_of(own.links[by].kind, source, device);
+    if (const Refusal* told = refusals_.note(received, refusal)) listener_.on_refused(*told);
+    if (verdict.drop == wire::Drop::duplicate_node_id && verdict.sender == self_) listener_.on_own_id_taken(refusal);
+    return;
+  }
   if (!verdict.worth_logging) return;
-  const AdapterConfig& adapter = config_.nodes[self_].adapters[config_.nodes[self_].links[by].adapter];
   const std::string_view sender =
       verdict.sender < config_.nodes.size() ? config_.nodes[verdict.sender].name.view() : std::string_view("unknown node");
-  log_.write(LogLevel::warning, wire::to_string(verdict.drop), " (from ", sender, " on ", adapter.device.view(),
-             "): ", wire::explain(verdict.drop));
+  log_.write(LogLevel::warning, wire::to_string(verdict.drop), " (from ", sender, " on ", device.view(), "): ",
+             wire::explain(verdict.drop));
+}
+
+std::string Transport::describe(const Refusal& refusal) const {
+  std::string who = "node id " + std::to_string(refusal.sender + 1);
+  if (refusal.sender < config_.nodes.size()) who = config_.nodes[refusal.sender].name.str();
+  if (refusal.sender == self_) who += " (this node's id)";
+  return who + " is refused (" + refusal.whence.str() + "): " + std::string(wire::explain(refusal.cause));
+}
+
+void Transport::expire_refusals(Instant now) {
+  refusals_.expire(now, [this](const Refusal& over) {
+    const std::string_view sender = over.sender < config_.nodes.size() ? config_.nodes[over.sender].name.view()
+                                                                       : std::string_view("unknown node");
+    log_.write(LogLevel::notice, "no longer seen: ", wire::to_string(over.cause), " (from ", sender, ", ",
+               over.whence.view(), ")");
+  });
+}
+
+// A greeting would hold up the heartbeats of a slow line, and whoever is at its other end has other paths.
+bool Transport::carries_greetings(LinkIndex link) const {
+  const auto& links = config_.nodes[self_].links;
+  if (links[link].kind != LinkKind::serial) return true;
+  return std::all_of(links.begin(), links.end(), [](const LinkConfig& one) { return one.kind == LinkKind::serial; });
+}
+
+void Transport::greet(Instant now) {
+  for (std::size_t i = 0; i < config_.nodes[self_].links.size(); ++i) {
+    if (!links_[i] || !links_[i]->usable() || !carries_greetings(static_cast<LinkIndex>(i))) continue;
+    std::array<std::uint8_t, limits::frame_bytes> frame;
+    const std::size_t size = session_.greet(now, static_cast<LinkIndex>(i), frame);
+    (void)links_[i]->send(as_frame({frame.data(), size}), everyone);
+  }
 }
 
 void Transport::on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, const LinkSource& source) {
   const wire::Verdict verdict = session_.on_frame(received, as_bytes(bytes), by);
   if (!verdict.reply.empty()) {
-    // A challenge to our own id, which another node uses: nobody is reached there by name.
-    const NodeId to = verdict.reply_to == self_ ? everyone : verdict.reply_to;
-    (void)links_[by]->send(as_frame(verdict.reply), to);
+    // A challenge to our own id, or to one that we do not know: nobody is reached there by name.
+    const bool a_peer = verdict.reply_to != self_ && verdict.reply_to < config_.nodes.size();
+    (void)links_[by]->send(as_frame(verdict.reply), a_peer ? verdict.reply_to : everyone);
   }
-  if (verdict.config_differs)
-    log_.write(LogLevel::warning, config_.nodes[verdict.sender].name.view(),
-               " runs another cluster.toml: make the files the same; 'vigil status' shows who differs");
-  if (!verdict.is_delivered()) return complain(verdict, by);
+  if (verdict.hello != nullptr) listener_.on_hello(verdict.sender, received, *verdict.hello);
+  if (!verdict.is_delivered()) return complain(verdict, by, received, source);
   links_[by]->learn(verdict.delivered.from, source);
   deliver(verdict.delivered, by);
 }

@@ -15,21 +15,23 @@ constexpr std::array<Text, drop_count> texts{{
     {"wrong_length", "the frame is shorter or longer than any of ours: it was cut or padded on its way; check the "
                      "adapter's or the serial line's driver"},
     {"wrong_magic", "bytes that are no frame of ours arrived: something else uses this port, EtherType or serial line"},
-    {"wrong_version", "the frame has a layout that this release does not know: that node runs a release too far from "
-                      "this one; upgrade the older of the two"},
+    {"wrong_version", "its frames are of another protocol version: that node runs a release too far from this one; "
+                      "upgrade the older of the two"},
     {"wrong_cluster", "the frame belongs to another cluster on the same network: give each its own name, and better "
                       "its own network"},
     {"other_destination", "the frame is for another node on the same network"},
     {"reflected", "our own frame came back"},
-    {"unknown_sender", "the sender's node id is not in this node's configuration: compare cluster.toml on both"},
-    {"unknown_key", "the frame is sealed with a cluster key that this node does not hold: a key was rotated "
-                    "elsewhere; install it here too"},
-    {"wrong_tag", "the frame cannot be authenticated: the sender has another cluster key (compare key_file on both "
-                  "nodes), or the frame was damaged or forged"},
+    {"unknown_sender", "its node id is not in this node's cluster.toml: make the files the same"},
+    {"unknown_key", "its frames are sealed with a cluster key that this node does not hold: another cluster, or a key "
+                    "that was not rotated everywhere; copy key_file from a member to the node that is out"},
+    {"wrong_tag", "its frames cannot be authenticated: another cluster, or a key that was not rotated everywhere; "
+                  "copy key_file from a member to the node that is out (else they are damaged or forged)"},
     {"malformed", "an authenticated frame makes no sense: a fault in the sender's release; report it"},
     {"wrong_link", "the frame came by a link that the configuration does not join to the sender's: two networks share "
                    "one segment, or cables are swapped"},
     {"handshake", "a hello, dealt with"},
+    {"awaits_silence", "the sender was started anew, and its earlier life was heard just now: it counts as over once it "
+                       "has been silent for the detection time"},
     {"unknown_incarnation", "the sender was started anew and is being asked to prove it"},
     {"dead_incarnation", "the frame is of an earlier life of its sender: delayed, or a recording"},
     {"before_handshake", "the frame was sent before its sender proved to be alive: it was on its way then, or is a "
@@ -39,12 +41,13 @@ constexpr std::array<Text, drop_count> texts{{
     {"late", "the frame was overtaken long ago: heavy reordering, or a recording played on another link"},
     {"stale_challenge", "an answer to a hello came that was not asked, or too late"},
     {"wrong_protocol", "no protocol version is spoken by both nodes: upgrade the older of the two"},
-    {"wrong_name", "that node's id belongs to another name in its configuration: compare the [[node]] sections of "
-                   "cluster.toml on both"},
+    {"wrong_name", "its node id belongs to another name in its cluster.toml: make the files the same"},
     {"foreign_own_id", "a frame came under this node's own id: of an earlier life of it, or of a second node with "
                        "the same id; it is being asked"},
-    {"duplicate_node_id", "another running node uses this node's id: two machines think they are the same [[node]]; "
-                          "stop one, and give it its own"},
+    {"duplicate_node_id", "two running machines use this node id, and the one that was there first stays: stop the "
+                          "other, or give it its own [[node]] in cluster.toml (vigild --node)"},
+    {"duplicate_node_name", "that machine goes by the name of another node: its cluster.toml gives the name another "
+                            "id; make the files the same, and start it under its own name (vigild --node)"},
     {"unknown_type", "the frame is of a type that this release does not know: the sender runs a newer one; nothing to "
                      "do during an upgrade"},
 }};

@@ -113,7 +113,14 @@ std::size_t seal(const KeyRing& keys, const FrameHeader& header, Bytes body, Mut
 
 HeaderStatus read_header(Bytes frame, FrameHeader& header) {
   if (!frame.empty() && frame[0] != frame_magic) return HeaderStatus::wrong_magic;
-  if (frame.size() > 1 && frame[1] != frame_version) return HeaderStatus::wrong_version;
+  if (frame.size() > 1 && frame[1] != frame_version) {
+    constexpr std::size_t kept_at = 4;  // in every version
+    if (frame.size() < kept_at + 5) return HeaderStatus::wrong_version;
+    ByteReader kept(frame.subspan(kept_at, 5));
+    header.cluster_id = kept.get_u32();
+    header.from = kept.get_u8();
+    return HeaderStatus::wrong_version;
+  }
   if (frame.size() < frame_size(body_bytes_min)) return HeaderStatus::wrong_length;
   if (frame.size() > limits::frame_bytes) return HeaderStatus::wrong_length;
   ByteReader reader(frame.subspan(2, header_bytes - 2));

@@ -14,8 +14,8 @@
 //        28..    body, XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03), the header is associated data
 //        last 16 the tag
 //
-// Integers are big-endian. Bytes 0 and 4..7 are what the packet filter in the kernel looks at: they
-// keep their places in every version. A frame has at most limits::frame_bytes bytes, and at least 46
+// Integers are big-endian. Bytes 0 and 4..7 are what the packet filter in the kernel looks at, bytes 1 and 8
+// say which node is of which release: they keep their places in every version. A frame has at most limits::frame_bytes bytes, and at least 46
 // (a body of two), which is the shortest payload that Ethernet carries without padding: the frame has
 // no length field, so a driver must hand over exactly what was sent.
 //
@@ -120,7 +120,8 @@ constexpr std::size_t frame_size(std::size_t body_size) { return header_bytes + 
 // may be where it ends up (out + header_bytes).
 std::size_t seal(const KeyRing& keys, const FrameHeader& header, Bytes body, MutableBytes out);
 
-// Reads the clear header. Nothing in it is to be believed before open() returned true.
+// Reads the clear header. Nothing in it is to be believed before open() returned true. Of another version's
+// frame it reads the cluster id and the sender, if the frame is long enough to have them.
 HeaderStatus read_header(Bytes frame, FrameHeader& header);
 
 // Verifies and decrypts into `body`, which holds at least body_bytes_max bytes, and sets body_size.

@@ -4,7 +4,8 @@
 // 1 never change; each later revision appends exactly one block: a varint length, then that many
 // bytes. A reader of an older revision skips the blocks it does not know; a reader of a newer one
 // finds blocks missing and uses defaults. Nothing else may follow, and a body of a known revision
-// ends where its fields end: trailing bytes are an error, not an extension.
+// ends where its fields end: trailing bytes are an error, not an extension. Each kind of body counts its
+// own revisions; `revision` is that of all that were never extended.
 //
 // What may not be skipped (a new rule of safety, a new enumerator of replicated state) needs a new
 // message kind or frame type, and is sent only once every peer's hello names a protocol version that
@@ -28,9 +29,9 @@ inline std::uint8_t get_revision(ByteReader& reader) {
   return found;
 }
 
-// Skips the blocks of revisions newer than ours, and fails the reader if anything else follows.
-inline void finish_body(ByteReader& reader, std::uint8_t found) {
-  for (unsigned newer = revision; newer < found && reader.ok(); ++newer)
+// Skips the blocks of revisions newer than `known`, and fails the reader if anything else follows.
+inline void finish_body(ByteReader& reader, std::uint8_t found, std::uint8_t known = revision) {
+  for (unsigned newer = known; newer < found && reader.ok(); ++newer)
     reader.get_bytes(static_cast<std::size_t>(reader.get_varint_up_to(SIZE_MAX)));
   if (!reader.finished()) reader.fail();
 }

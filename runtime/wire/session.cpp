@@ -13,8 +13,9 @@ namespace vigil::wire {
 
 namespace {
 
-// A second node with our id is a standing fault: asking once a second is enough to name it.
-constexpr Duration own_id_hello_interval = Duration::from_s(1);
+// A second node with our id, or one with an unknown id, is a standing fault: asking once a second is enough to
+// name it.
+constexpr Duration fault_hello_interval = Duration::from_s(1);
 
 template <std::size_t N>
 bool contains(const BoundedVector<std::uint64_t, N>& items, std::uint64_t item) {
@@ -52,6 +53,7 @@ SessionOptions session_options_of(const ClusterConfig& config, NodeId self, cons
   options.config_hash = config.hash;
   options.link_count = static_cast<std::uint8_t>(own.links.size());
   options.late_limit = config.timing.detection;
+  options.succession = config.timing.detection;
   for (std::size_t n = 0; n < config.nodes.size(); ++n) {
     const NodeConfig& node = config.nodes[n];
     if (node.id != n) continue;
@@ -106,13 +108,23 @@ bool Session::is_own(std::uint64_t start_id) const {
   return start_id == options_.incarnation.start_id || contains(former_start_ids_, start_id);
 }
 
-Hello Session::own_hello() const {
+std::size_t Session::greet(Instant now, LinkIndex by, MutableBytes out) {
+  std::array<std::uint8_t, hello_body_max> body;
+  ByteWriter writer(body);
+  encode_hello(writer, own_hello(now));
+  VIGIL_ASSERT(writer.ok());
+  return seal(FrameType::hello, broadcast_node, by, writer.written(), out);
+}
+
+Hello Session::own_hello(Instant now) const {
   Hello hello;
   hello.protocol_oldest = protocol_oldest;
   hello.protocol_newest = protocol_newest;
   hello.boot_id = options_.incarnation.boot_id;
   hello.config_hash = options_.config_hash;
   hello.name_hash = options_.name_hashes[options_.self];
+  hello.wall_ns = std::max<std::int64_t>((now + wall_offset_).ns, 0);
+  hello.standing = standing_;
   for (std::size_t link = 0; link < options_.link_count; ++link) hello.next_sequence.push(next_sequence_[link]);
   return hello;
 }
@@ -146,13 +158,14 @@ Drop Session::screen(Bytes frame, FrameHeader& header) const {
     case HeaderStatus::ok: break;
     case HeaderStatus::wrong_length: return Drop::wrong_length;
     case HeaderStatus::wrong_magic: return Drop::wrong_magic;
-    case HeaderStatus::wrong_version: return Drop::wrong_version;
+    case HeaderStatus::wrong_version:
+      return header.cluster_id == options_.cluster_id ? Drop::wrong_version : Drop::wrong_cluster;
   }
   if (header.cluster_id != options_.cluster_id) return Drop::wrong_cluster;
   if (header.to != broadcast_node && header.to != options_.self) return Drop::other_destination;
   if (header.from == options_.self && is_own(header.start_id)) return Drop::reflected;
-  if (!options_.configured.has(header.from)) return Drop::unknown_sender;
-  if (header.link >= limits::max_links || header.start_id == 0 || header.sequence == 0) return Drop::malformed;
+  if (header.from >= limits::max_nodes || header.link >= limits::max_links) return Drop::malformed;
+  if (header.start_id == 0 || header.sequence == 0) return Drop::malformed;
   if (!keys_.has(header.key_id)) return Drop::unknown_key;
   return Drop::none;
 }
@@ -162,6 +175,10 @@ void Session::judge(const Arrival& arrival, Verdict& verdict) {
   const FrameHeader& header = arrival.header;
   if (header.from == options_.self) {
     verdict.drop = on_own_id(arrival, verdict);
+    return;
+  }
+  if (!options_.configured.has(header.from)) {
+    verdict.drop = on_stranger(arrival, verdict);
     return;
   }
   const Peer& peer = peers_[header.from];
@@ -180,10 +197,11 @@ Drop Session::on_current(const Arrival& arrival, Verdict& verdict) {
   Peer& peer = peers_[header.from];
   const Drop refused = admit(peer.links[header.link], arrival);
   if (refused != Drop::none) return refused;
+  note_alive(peer, arrival.now);
   if (is_handshake(header.type)) {
-    Hello hello;
-    if (!decode_hello(arrival.body, hello)) return Drop::malformed;
-    return answer(arrival, hello, false, verdict);
+    if (!decode_hello(arrival.body, hello_)) return Drop::malformed;
+    verdict.hello = &hello_;
+    return answer(arrival, hello_, false, verdict);
   }
   const bool known =
       header.type == FrameType::heartbeat || header.type == FrameType::ack || header.type == FrameType::fragment;
@@ -197,18 +215,49 @@ Drop Session::on_not_current(const Arrival& arrival, Verdict& verdict) {
     ask(arrival, verdict);
     return Drop::unknown_incarnation;
   }
-  Hello hello;
-  if (!decode_hello(arrival.body, hello)) return Drop::malformed;
-  if (arrival.header.type == FrameType::hello) return answer(arrival, hello, true, verdict);
+  if (!decode_hello(arrival.body, hello_)) return Drop::malformed;
+  if (arrival.header.type == FrameType::hello) return answer(arrival, hello_, true, verdict);
 
-  const Drop refused = judge_echo(arrival, hello);
+  const Drop refused = judge_echo(arrival, hello_, verdict);
   if (refused != Drop::none) return refused;
-  make_current(arrival, hello);
+  const Peer& peer = peers_[arrival.header.from];
+  if (peer.current.known() && hello_.echo_challenge <= peer.challenges.early) return on_rival(arrival, hello_, verdict);
+  make_current(arrival, hello_);
   verdict.became_current = true;
-  verdict.config_differs = hello.config_hash != options_.config_hash;
+  verdict.config_differs = hello_.config_hash != options_.config_hash;
+  verdict.hello = &hello_;
   verdict.delivered.from = arrival.header.from;
-  verdict.delivered.incarnation = peers_[arrival.header.from].current;
-  return answer(arrival, hello, false, verdict);
+  verdict.delivered.incarnation = peer.current;
+  return answer(arrival, hello_, false, verdict);
+}
+
+// Alive, and so was the current life a moment ago: it has just died, or there are two.
+Drop Session::on_rival(const Arrival& arrival, const Hello& hello, Verdict& verdict) {
+  Peer& peer = peers_[arrival.header.from];
+  if (peer.rival != arrival.header.start_id) {
+    peer.rival = arrival.header.start_id;
+    peer.rival_since = arrival.now;
+  }
+  answer(arrival, hello, false, verdict);
+  if (peer.heard_at - peer.rival_since < options_.succession) return Drop::awaits_silence;
+  verdict.delivered.from = arrival.header.from;
+  verdict.delivered.incarnation = {hello.boot_id, arrival.header.start_id};
+  return Drop::duplicate_node_id;
+}
+
+// A node that our configuration does not have, and the key that it needs to say so.
+Drop Session::on_stranger(const Arrival& arrival, Verdict& verdict) {
+  if (!is_handshake(arrival.header.type)) {
+    ask(arrival, verdict);
+    return Drop::unknown_incarnation;
+  }
+  if (!decode_hello(arrival.body, hello_)) return Drop::malformed;
+  if (arrival.header.type == FrameType::hello) return answer(arrival, hello_, true, verdict);
+  const Drop refused = judge_echo(arrival, hello_, verdict);
+  answer(arrival, hello_, false, verdict);
+  if (refused == Drop::stale_challenge) return refused;
+  stranger_.challenges.settled = stranger_.challenges.issued;
+  return refused;
 }
 
 // Our own id under a start_id that was never ours.
@@ -217,28 +266,29 @@ Drop Session::on_own_id(const Arrival& arrival, Verdict& verdict) {
     ask(arrival, verdict);
     return Drop::foreign_own_id;
   }
-  Hello hello;
-  if (!decode_hello(arrival.body, hello)) return Drop::malformed;
+  if (!decode_hello(arrival.body, hello_)) return Drop::malformed;
   if (arrival.header.type == FrameType::hello) {
-    answer(arrival, hello, true, verdict);
+    answer(arrival, hello_, true, verdict);
     return Drop::foreign_own_id;
   }
-  const Drop refused = judge_echo(arrival, hello);
-  answer(arrival, hello, false, verdict);
+  const Drop refused = judge_echo(arrival, hello_, verdict);
+  answer(arrival, hello_, false, verdict);
   if (refused == Drop::stale_challenge) return refused;
   Challenges& challenges = peers_[options_.self].challenges;
   challenges.settled = challenges.issued;
   verdict.delivered.from = options_.self;
-  verdict.delivered.incarnation = {hello.boot_id, arrival.header.start_id};
+  verdict.delivered.incarnation = {hello_.boot_id, arrival.header.start_id};
+  verdict.yield = hello_.standing != standing_ ? hello_.standing > standing_
+                                               : arrival.header.start_id < options_.incarnation.start_id;
   return Drop::duplicate_node_id;
 }
 
 // Answers a challenge, if the hello has one and we answered none on this link just now.
 Drop Session::answer(const Arrival& arrival, const Hello& hello, bool challenge_too, Verdict& verdict) {
-  Peer& peer = peers_[arrival.header.from];
+  Peer& peer = peer_of(arrival.header.from);
   if (hello.challenge == 0 || arrival.now < peer.next_answer[arrival.by]) return Drop::handshake;
   peer.next_answer[arrival.by] = arrival.now + options_.hello_interval / 4;
-  Hello mine = own_hello();
+  Hello mine = own_hello(arrival.now);
   mine.echo_start_id = arrival.header.start_id;
   mine.echo_challenge = hello.challenge;
   if (challenge_too) mine.challenge = new_challenge(peer, arrival.now);
@@ -247,16 +297,24 @@ Drop Session::answer(const Arrival& arrival, const Hello& hello, bool challenge_
 }
 
 // Whether this hello_ack answers a challenge of ours that is still open, and its sender fits.
-Drop Session::judge_echo(const Arrival& arrival, const Hello& hello) {
-  Peer& peer = peers_[arrival.header.from];
+Drop Session::judge_echo(const Arrival& arrival, const Hello& hello, Verdict& verdict) {
+  Peer& peer = peer_of(arrival.header.from);
   expire_challenges(peer, arrival.now);
   const Challenges& challenges = peer.challenges;
   if (hello.echo_start_id != options_.incarnation.start_id) return Drop::stale_challenge;
   if (hello.echo_challenge <= challenges.settled) return Drop::stale_challenge;
   if (hello.echo_challenge > challenges.issued) return Drop::stale_challenge;
   if (hello.protocol_oldest > protocol_newest || hello.protocol_newest < protocol_oldest) return Drop::wrong_protocol;
-  if (hello.name_hash != options_.name_hashes[arrival.header.from]) return Drop::wrong_name;
-  return Drop::none;
+  verdict.named = node_named(hello.name_hash);
+  if (verdict.named == arrival.header.from) return Drop::none;
+  if (verdict.named != no_node) return Drop::duplicate_node_name;
+  return options_.configured.has(arrival.header.from) ? Drop::wrong_name : Drop::unknown_sender;
+}
+
+NodeId Session::node_named(std::uint64_t name_hash) const {
+  for (const NodeId node : options_.configured)
+    if (options_.name_hashes[node] == name_hash) return node;
+  return no_node;
 }
 
 void Session::make_current(const Arrival& arrival, const Hello& hello) {
@@ -264,6 +322,7 @@ void Session::make_current(const Arrival& arrival, const Hello& hello) {
   if (peer.current.known()) push_newest(peer.dead, peer.current.start_id);
   peer.current = {hello.boot_id, arrival.header.start_id};
   peer.challenges.settled = peer.challenges.issued;
+  note_alive(peer, arrival.now);
   for (std::size_t i = 0; i < peer.links.size(); ++i) {
     PeerLink& link = peer.links[i];
     link = PeerLink{};
@@ -274,6 +333,12 @@ void Session::make_current(const Arrival& arrival, const Hello& hello) {
   PeerLink& own = peer.links[arrival.header.link];
   own.highest = arrival.header.sequence;
   own.windows[arrival.by].mark(arrival.header.sequence);
+}
+
+// Whoever was asked before this moment was asked while the current life went on.
+void Session::note_alive(Peer& peer, Instant now) const {
+  peer.heard_at = now;
+  peer.challenges.early = peer.challenges.issued;
 }
 
 // Notes a frame of a current incarnation, or says why it is not new.
@@ -296,18 +361,21 @@ Drop Session::admit(PeerLink& link, const Arrival& arrival) const {
 // ---- Asking ------------------------------------------------------------------------------------------
 
 void Session::ask(const Arrival& arrival, Verdict& verdict) {
-  const bool own_id = arrival.header.from == options_.self;
-  Peer& peer = peers_[arrival.header.from];
+  const NodeId from = arrival.header.from;
+  const bool fault = from == options_.self || !options_.configured.has(from);
+  Peer& peer = peer_of(from);
   if (arrival.now < peer.next_hello[arrival.by]) return;
-  peer.next_hello[arrival.by] = arrival.now + (own_id ? own_id_hello_interval : options_.hello_interval);
-  Hello hello = own_hello();
+  peer.next_hello[arrival.by] = arrival.now + (fault ? fault_hello_interval : options_.hello_interval);
+  Hello hello = own_hello(arrival.now);
   hello.challenge = new_challenge(peer, arrival.now);
   reply(arrival, FrameType::hello, hello, verdict);
 }
 
 std::uint64_t Session::new_challenge(Peer& peer, Instant now) {
   expire_challenges(peer, now);
-  return ++peer.challenges.issued;
+  ++peer.challenges.issued;
+  if (now - peer.heard_at < options_.succession) peer.challenges.early = peer.challenges.issued;
+  return peer.challenges.issued;
 }
 
 // A challenge lives between one and two challenge_life: those issued in one life age together.
@@ -341,7 +409,7 @@ void Session::account(Instant now, Verdict& verdict) {
   ++dropped_[reason];
   const bool normal = verdict.drop == Drop::other_destination || verdict.drop == Drop::reflected ||
                       verdict.drop == Drop::handshake || verdict.drop == Drop::unknown_incarnation ||
-                      verdict.drop == Drop::before_handshake;
+                      verdict.drop == Drop::before_handshake || verdict.drop == Drop::awaits_silence;
   if (normal) return;
   LogState& log = logs_[reason][std::min<std::size_t>(verdict.sender, limits::max_nodes)];
   if (log.logged && now < log.next) {

@@ -23,9 +23,20 @@
 //   only within late_limit of that newest frame;
 // - links that the configuration does not join are not believed (`reach`).
 //
+// Succession. A life becomes current in place of another only after that one has been silent for
+// `succession` (the detection time: the cluster would have given it up by then, and no lease ends sooner),
+// and only by an answer to a challenge issued after that silence: frames of the old one that were waiting
+// while we stalled are read first. Whoever answers while the current life goes on is a second machine
+// under one id: it does not get in, and after `succession` beside the other it is reported
+// (duplicate_node_id). So two that run under one id never take turns; the first one stays.
+//
 // Own id. Our own frames come back on some media: recognised by start_id, also by those of our earlier
 // lives in this process. Any other start_id under our id is challenged like a peer's: a recording of
 // an earlier life stays silent, a second node with our id answers, and is reported (duplicate_node_id).
+// Both compare their standing, then their start_ids, and so agree on which of them yields.
+//
+// Strangers: nodes that hold the key, of this cluster by name, with an id that our configuration does not
+// have. They are asked too, one at a time, for the name that they go by: it may be one of ours.
 //
 // The header of a frame is checked before its tag for cheapness; such a refusal only ever drops.
 #pragma once
@@ -56,6 +67,7 @@ enum class Drop : std::uint8_t {
   malformed,
   wrong_link,
   handshake,           // a hello or hello_ack, dealt with: normal
+  awaits_silence,      // a new life has proven itself, its predecessor was heard just now: normal
   unknown_incarnation, // not current yet: a hello was sent, or was just before
   dead_incarnation,
   before_handshake,    // older than the hello_ack that made its incarnation current: in flight then, normal
@@ -65,7 +77,8 @@ enum class Drop : std::uint8_t {
   wrong_protocol,
   wrong_name,
   foreign_own_id,      // under our id, not ours; unproven
-  duplicate_node_id,   // … and alive: proven
+  duplicate_node_id,   // two lives of one node, both alive: proven
+  duplicate_node_name, // a node goes by the name of another one of our configuration: proven
   unknown_type,
   count_,
 };
@@ -88,6 +101,7 @@ struct SessionOptions {
   Duration hello_interval = Duration::from_ms(10);   // between hellos to one peer on one link
   Duration late_limit = Duration::from_ms(100);      // see above
   Duration challenge_life = Duration::from_s(5);     // answers that take longer do not count
+  Duration succession = Duration::from_ms(100);      // silence of a life before another one succeeds it
   Duration log_interval = Duration::from_s(10);      // between two log hints of one reason and sender
 };
 
@@ -95,7 +109,7 @@ struct SessionOptions {
 std::uint64_t name_hash_of(std::string_view name);
 
 // The options that a configuration implies. Links reach each other when they are of the same kind on
-// the same network. late_limit is the detection time.
+// the same network. late_limit and succession are the detection time.
 SessionOptions session_options_of(const ClusterConfig& config, NodeId self, const Incarnation& incarnation);
 
 struct Delivered {
@@ -114,6 +128,9 @@ struct Verdict {
   NodeId reply_to = no_node;
   bool became_current = false; // this hello_ack made peer's incarnation current (delivered.from, .incarnation)
   bool config_differs = false; // … and its configuration hash is not ours
+  bool yield = false;          // duplicate_node_id of our own id: it is we who must stay out
+  NodeId named = no_node;      // wrong_name, duplicate_node_name: whose name by our configuration; no_node: nobody's
+  const Hello* hello = nullptr;  // what a current peer's hello said; valid until the next on_frame()
   bool worth_logging = false;  // first of its reason and sender, or the first since log_interval
   std::uint64_t suppressed = 0;  // how many of that reason and sender went unlogged since
   NodeId sender = no_node;     // as the frame says; believed only where the tag was right
@@ -138,6 +155,12 @@ class Session {
   void renew(std::uint64_t start_id);
   // The configuration was replaced; hellos carry this from now on.
   void set_config_hash(std::uint64_t hash) { options_.config_hash = hash; }
+  // What hellos say of this node from now on. `wall_offset`: CLOCK_REALTIME less the clock of all Instants here.
+  void set_standing(Standing standing) { standing_ = standing; }
+  void set_wall_offset(Duration wall_offset) { wall_offset_ = wall_offset; }
+
+  // Seals a hello for everybody that asks nothing: how things stand. `out` holds frame_size(hello_body_max).
+  std::size_t greet(Instant now, LinkIndex by, MutableBytes out);
 
   // What is current of a peer; not known() before its handshake.
   Incarnation current(NodeId peer) const { return peer < peers_.size() ? peers_[peer].current : Incarnation{}; }
@@ -156,6 +179,7 @@ class Session {
   struct Challenges {
     std::uint64_t issued = 0;
     std::uint64_t settled = 0;
+    std::uint64_t early = 0;  // those up to here were issued before the current life fell silent
     std::uint64_t aging = 0;  // those up to here become settled at `ages_at`
     Instant ages_at;
   };
@@ -163,6 +187,9 @@ class Session {
     Incarnation current;
     BoundedVector<std::uint64_t, 8> dead;  // start_ids, oldest first
     Challenges challenges;
+    Instant heard_at;                      // newest frame of the current life
+    std::uint64_t rival = 0;               // start_id that proved itself beside it
+    Instant rival_since;
     std::array<Instant, limits::max_links> next_hello;
     std::array<Instant, limits::max_links> next_answer;
     std::array<PeerLink, limits::max_links> links;
@@ -179,20 +206,25 @@ class Session {
     LinkIndex by = 0;
   };
 
+  Peer& peer_of(NodeId node) { return options_.configured.has(node) ? peers_[node] : stranger_; }
+  NodeId node_named(std::uint64_t name_hash) const;
   Drop screen(Bytes frame, FrameHeader& header) const;
   void judge(const Arrival& arrival, Verdict& verdict);
   Drop on_own_id(const Arrival& arrival, Verdict& verdict);
   Drop on_current(const Arrival& arrival, Verdict& verdict);
   Drop on_not_current(const Arrival& arrival, Verdict& verdict);
+  Drop on_rival(const Arrival& arrival, const Hello& hello, Verdict& verdict);
+  Drop on_stranger(const Arrival& arrival, Verdict& verdict);
   Drop answer(const Arrival& arrival, const Hello& hello, bool challenge_too, Verdict& verdict);
-  Drop judge_echo(const Arrival& arrival, const Hello& hello);
+  Drop judge_echo(const Arrival& arrival, const Hello& hello, Verdict& verdict);
   Drop admit(PeerLink& link, const Arrival& arrival) const;
+  void note_alive(Peer& peer, Instant now) const;
   void make_current(const Arrival& arrival, const Hello& hello);
   void ask(const Arrival& arrival, Verdict& verdict);
   std::uint64_t new_challenge(Peer& peer, Instant now);
   void expire_challenges(Peer& peer, Instant now) const;
   void reply(const Arrival& arrival, FrameType type, const Hello& hello, Verdict& verdict);
-  Hello own_hello() const;
+  Hello own_hello(Instant now) const;
   bool is_own(std::uint64_t start_id) const;
   void account(Instant now, Verdict& verdict);
 
@@ -200,7 +232,11 @@ class Session {
   const KeyRing& keys_;
   std::array<std::uint64_t, limits::max_links> next_sequence_{};
   BoundedVector<std::uint64_t, 8> former_start_ids_;  // own, of earlier lives in this process
+  Standing standing_ = Standing::newcomer;
+  Duration wall_offset_;
   std::vector<Peer> peers_;                            // by node, up to the highest configured
+  Peer stranger_;                                      // all of them together: one is asked at a time
+  Hello hello_;                                        // the newest, of whoever it was
   std::array<std::uint8_t, body_bytes_max> body_{};
   std::array<std::uint8_t, limits::frame_bytes> reply_{};
   std::uint64_t delivered_ = 0;

@@ -183,6 +183,8 @@ Result<ClusterPicture> Client::status() {
     if (const auto* node = std::get_if<reply::Node>(&reply)) return picture.nodes.push_back(*node), true;
     if (const auto* adapter = std::get_if<reply::Adapter>(&reply)) return picture.adapters.push_back(*adapter), true;
     if (const auto* group = std::get_if<reply::Group>(&reply)) return picture.groups.push_back(*group), true;
+    if (const auto* problem = std::get_if<reply::Problem>(&reply))
+      return picture.problems.push_back(problem->text.str()), true;
     return false;
   };
   if (Status done = exchange(request::GetStatus{}, take); !done) return done.error();

@@ -21,6 +21,7 @@ struct ClusterPicture {
   std::vector<reply::Node> nodes;        // every configured node, by id
   std::vector<reply::Adapter> adapters;  // of the node that answered
   std::vector<reply::Group> groups;      // every configured group
+  std::vector<std::string> problems;     // what the node that answered says is wrong, beyond what these show
 
   const reply::Node* node(NodeId id) const;
   const reply::Node* node(std::string_view name) const;

@@ -234,6 +234,11 @@ void fields(Io& io, T& refused) {
 template <typename Io, Is<reply::End> T>
 void fields(Io&, T&) {}
 
+template <typename Io, Is<reply::Problem> T>
+void fields(Io& io, T& problem) {
+  io.text(problem.text);
+}
+
 // ---- packets -------------------------------------------------------------------------------------
 
 // A packet's kind is the position in its variant, replies with the top bit set: append only.

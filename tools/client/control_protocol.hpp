@@ -233,10 +233,16 @@ struct End {
   bool operator==(const End&) const = default;
 };
 
+// One line about something that is wrong, with the way out, as this vigild words it.
+struct Problem {
+  BoundedString<255> text;
+  bool operator==(const Problem&) const = default;
+};
+
 }  // namespace reply
 
 using Reply = std::variant<reply::Cluster, reply::Node, reply::Adapter, reply::Group, reply::Journal, reply::NameItem,
-                           reply::Version, reply::Answer, reply::Refused, reply::End>;
+                           reply::Version, reply::Answer, reply::Refused, reply::End, reply::Problem>;
 
 // ---- Bytes ---------------------------------------------------------------------------------------
 

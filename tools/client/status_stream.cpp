@@ -194,6 +194,13 @@ bool StatusStream::next(std::span<std::byte> buffer, std::size_t& length) {
         return true;
       }
       break;
+    case Stage::problems:
+      if (index_ < status_->problems.size()) {
+        length = encode(reply::Problem{status_->problems[index_]}, buffer);
+        ++index_;
+        return true;
+      }
+      break;
     case Stage::end:
       length = encode(reply::End{}, buffer);
       stage_ = Stage::over;

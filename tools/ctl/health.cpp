@@ -127,6 +127,7 @@ std::vector<std::string> problems_of(const ClusterPicture& picture) {
     const std::string why = blocked_text(picture, group);
     if (!why.empty()) problems.push_back(group.name.str() + " is " + std::string(word(group.state.phase)) + ": " + why);
   }
+  problems.insert(problems.end(), picture.problems.begin(), picture.problems.end());
   for (const Node& node : picture.nodes) judge_node(node, problems);
   for (const Adapter& adapter : picture.adapters) judge_adapter(adapter, problems);
   for (const Node& node : picture.nodes)

@@ -18,7 +18,7 @@ struct Noun {
   EventName event;
   const char* text;
 };
-constexpr std::array<Noun, 33> nouns = {{
+constexpr std::array<Noun, 35> nouns = {{
     {EventName::none, "{g}"},
     {EventName::node_up, "the arrival of {s}"},
     {EventName::node_up_complete, "the placement of groups after the arrival of {s}"},
@@ -52,6 +52,8 @@ constexpr std::array<Noun, 33> nouns = {{
     {EventName::event_error, "a command that failed"},
     {EventName::duplicate_address, "another machine with the address of {g}"},
     {EventName::late, "a late wake-up of its own loop"},
+    {EventName::node_refused, "keeping {s} out"},
+    {EventName::clock_apart, "the wall clock of {s}"},
 }};
 static_assert(nouns.size() == static_cast<std::size_t>(EventName::count_));
 
@@ -82,6 +84,8 @@ constexpr Phrase phrases[] = {
     {JournalKind::observed, EventName::node_down, "hears {s} no more"},
     {JournalKind::observed, EventName::node_up, "hears {s}"},
     {JournalKind::observed, EventName::config_mismatch, "{s} runs another configuration"},
+    {JournalKind::observed, EventName::node_refused, "keeps {s} out"},
+    {JournalKind::observed, EventName::clock_apart, "{s} has another time"},
     {JournalKind::observed, EventName::network_one_way, "network {n} carries one direction only"},
     {JournalKind::done, EventName::node_down_complete, "{s} has stopped everything"},
     {JournalKind::done, EventName::acquire_service_addr, "serves the address of {g}"},

@@ -10,16 +10,17 @@ from .shell import LabError, run, wait_until
 GROUP = "web"
 
 
-def cluster_toml(lab, profile="lan", application=None, extra="", key_file=None, fallback=False):
-    """The lab as cluster.toml. `application`: lines of [group.application], or None for an address alone."""
-    names = list(lab.nodes)
+def cluster_toml(lab, profile="lan", application=None, extra="", key_file=None, fallback=False, names=None):
+    """The lab as cluster.toml. `application`: lines of [group.application], or None for an address alone.
+    `names`: of the nodes that it has, all of the lab's by default."""
+    names = names or list(lab.nodes)
     text = ["version = 1", "[cluster]", 'name = "lab"', f'profile = "{profile}"',
             f'key_file = "{key_file or lab.dir / "cluster.key"}"',
             "[[network]]", 'name = "public"', 'heartbeat = ["ethernet"]', 'backup = "private"',
             "[[network]]", 'name = "private"', 'heartbeat = ["udp"]']
     for a, b in lab.serial:
         text += ["[[network]]", f'name = "line-{a}-{b}"', 'kind = "serial"']
-    for node in lab:
+    for node in (lab[name] for name in names):
         text += ["[[node]]", f'name = "{node.name}"', f"id = {node.index + 1}"]
         for adapter, segment in ADAPTERS.items():
             role = "standby" if adapter == "eth1" else "service"
@@ -62,11 +63,11 @@ class Vigil:
         """Which of the programs are not built."""
         return [p for p in ("vigild", "vigil-agent", "vigil") if not (lab.bin / p).exists()]
 
-    def start_node(self, node, config=None):
-        """Starts vigild, as systemd would; its log is DIR/<node>/vigild.log."""
-        return node.spawn(str(self.lab.bin / "vigild"), "--config", str(config or self.config), "--node", node.name,
-                          "--state-dir", "/var/lib/vigil", "--run-dir", "/run/vigil", "--boot-id", node.boot_id,
-                          "--foreground", log="vigild.log")
+    def start_node(self, node, config=None, name=None, env=None):
+        """Starts vigild, as systemd would; its log is DIR/<node>/vigild.log. `name`: what it takes itself for."""
+        return node.spawn(str(self.lab.bin / "vigild"), "--config", str(config or self.config), "--node",
+                          name or node.name, "--state-dir", "/var/lib/vigil", "--run-dir", "/run/vigil", "--boot-id",
+                          node.boot_id, "--foreground", log="vigild.log", env=env)
 
     def start(self):
         for node in self.lab:

@@ -384,6 +384,54 @@ void waiting_is_explained(void**) {
   assert_false(c->status(alpha).quorate);
 }
 
+// ---- wall clocks ------------------------------------------------------------------------------------
+
+// Everybody's clock as everybody sees it.
+void set_clocks(Cluster& c, std::int64_t alpha_s, std::int64_t beta_s, std::int64_t gamma_s) {
+  const std::array<std::int64_t, 3> seconds{alpha_s, beta_s, gamma_s};
+  for (NodeId at = 0; at < 3; ++at)
+    for (NodeId of = 0; of < 3 && c->up(at); ++of)
+      if (c->up(of)) c->feed(at, event::WallClock{of, Duration::from_s(seconds[of])});
+}
+
+void a_clock_far_off_keeps_a_newcomer_out_and_no_member(void**) {
+  Cluster c("alpha beta gamma");
+  c->start(alpha);
+  c->start(beta);
+  set_clocks(c, 1000, 1000, 0);
+  assert_true(c->run_until([&] { return c->settled(c.named("alpha,beta")); }));
+  c->start(gamma);
+  set_clocks(c, 1000, 1000, 8200);
+  c->run(Duration::from_s(5));
+  assert_true(c->settled(c.named("alpha,beta")));
+  assert_string_equal(c->status(gamma).role_text.c_str(),
+                      "its clock is 7200 s ahead of the others': not admitted until it is set right");
+  assert_int_equal(c->status(alpha).problems.size(), 1);
+  assert_int_equal(c->count_lines("7200 s ahead"), 1);  // the same line on all three, once each
+  // It is set right: nothing else is needed.
+  set_clocks(c, 1000, 1000, 1010);
+  assert_true(c->run_until([&] { return c->settled(c.named("alpha,beta,gamma")); }));
+  assert_int_equal(c->status(alpha).problems.size(), 0);
+  // Two members' clocks are set back: told, and nothing else happens.
+  const Epoch epoch = c->core(alpha).committed().stamp.epoch;
+  set_clocks(c, 1000, -2600, -9999);
+  c->run(Duration::from_s(5));
+  assert_true(c->settled(c.named("alpha,beta,gamma")));
+  assert_true(c->core(alpha).committed().stamp.epoch == epoch);
+  assert_int_equal(c->status(alpha).problems.size(), 2);
+  assert_int_equal(c->violations(), 0);
+}
+
+// At a cold start nobody is right by office: two that agree begin without the third.
+void at_a_cold_start_the_middle_clock_is_right(void**) {
+  Cluster c("alpha beta gamma");
+  for (const NodeId node : {alpha, beta, gamma}) c->start(node);
+  set_clocks(c, 8200, 1000, 1010);
+  assert_true(c->run_until([&] { return c->settled(c.named("beta,gamma")); }));
+  c->run(Duration::from_s(3));
+  assert_true(c->settled(c.named("beta,gamma")));
+}
+
 }  // namespace
 
 int main() {
@@ -407,6 +455,8 @@ int main() {
       cmocka_unit_test(being_left_out_ends_this_life),
       cmocka_unit_test(being_left_out_unheard_ends_it_too),
       cmocka_unit_test(waiting_is_explained),
+      cmocka_unit_test(a_clock_far_off_keeps_a_newcomer_out_and_no_member),
+      cmocka_unit_test(at_a_cold_start_the_middle_clock_is_right),
   };
   return cmocka_run_group_tests_name("core/membership", tests, nullptr, nullptr);
 }

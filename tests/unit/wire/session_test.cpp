@@ -76,9 +76,9 @@ std::vector<Frame> converse(Node& a, Node& b, Verdict verdict_of_b) {
   return frames;
 }
 
-// Makes both know each other; returns the frames of the handshake.
+// Makes both know each other; returns the frames of the handshake. What was current before is silent by then.
 std::vector<Frame> introduce(Node& a, Node& b) {
-  pass(Duration::from_ms(20));
+  pass(wire::SessionOptions{}.succession + Duration::from_ms(20));
   std::vector<Frame> frames = converse(a, b, b.receive(a.send()));
   pass(Duration::from_ms(20));
   const std::vector<Frame> more = converse(b, a, a.receive(b.send()));
@@ -258,6 +258,75 @@ void a_dead_life_cannot_be_replayed_after_the_receivers_restart(void**) {
   assert_true(b.session->dropped(Drop::stale_challenge) > 0);
 }
 
+// The old life was heard a moment ago: the new one waits until it has been silent for the succession time, and
+// is asked once more after that.
+void a_new_life_waits_for_the_old_ones_silence(void**) {
+  Node old_a(0, 11);
+  Node b(1, 22);
+  introduce(old_a, b);
+  assert_true(b.receive(old_a.send()).is_delivered());
+  const Instant last = now_;
+  Node a(0, 12);
+  Instant current_at{};
+  for (int i = 0; i < 40 && current_at.ns == 0; ++i) {
+    pass(Duration::from_ms(10));
+    const Verdict asked = b.receive(a.send());
+    if (asked.reply.empty()) continue;
+    const Verdict proven = b.receive(copy(a.receive(copy(asked.reply)).reply));
+    if (proven.became_current) current_at = now_;
+    if (!proven.became_current) assert_int_equal(proven.drop, Drop::awaits_silence);
+  }
+  assert_true(current_at - last >= wire::SessionOptions{}.succession);
+  assert_true(current_at - last <= wire::SessionOptions{}.succession + Duration::from_ms(20));
+  assert_int_equal(b.session->dropped(Drop::duplicate_node_id), 0);
+}
+
+// A receiver that stalled finds the new life's proof before the old life's frames, which are not older: it
+// must not take the silence of its own stall for theirs.
+void a_receivers_own_stall_is_nobodys_silence(void**) {
+  Node first(0, 11);
+  Node b(1, 22);
+  introduce(first, b);
+  assert_true(b.receive(first.send()).is_delivered());
+  Node second(0, 12);
+  const Frame proof = copy(second.receive(copy(b.receive(second.send()).reply)).reply);
+  const Frame waiting = first.send();
+  pass(Duration::from_s(1));
+  assert_int_equal(drop_of(b.receive(proof)), Drop::awaits_silence);
+  assert_true(b.receive(waiting).is_delivered());
+}
+
+// Two machines under one id, both alive, on every link, for five seconds: the first one is heard without a gap,
+// the second one never, and it is said that they are two.
+void two_machines_under_one_id_never_take_turns(void**) {
+  Node first(0, 11);
+  Node b(1, 22);
+  introduce(first, b);
+  Node second(0, 12);
+  int lost = 0;
+  int taken = 0;
+  bool told = false;
+  for (int i = 0; i < 200; ++i) {
+    pass(Duration::from_ms(25));
+    lost += b.receive(first.send()).is_delivered() ? 0 : 1;
+    Verdict verdict = b.receive(second.send());
+    for (int hop = 0; hop < 4 && !verdict.reply.empty(); ++hop) {
+      const Verdict there = second.receive(copy(verdict.reply));
+      if (there.reply.empty()) break;
+      verdict = b.receive(copy(there.reply));
+      told = told || verdict.drop == Drop::duplicate_node_id;
+    }
+    taken += verdict.is_delivered() || verdict.became_current ? 1 : 0;
+  }
+  assert_int_equal(lost, 0);
+  assert_int_equal(taken, 0);
+  assert_true(told);
+  assert_int_equal(b.session->current(0).start_id, 11);
+  // The first one dies: the other is let in after all.
+  introduce(second, b);
+  assert_int_equal(b.session->current(0).start_id, 12);
+}
+
 // More lives than are remembered as dead: the recorded proof of the first does not bring it back.
 void forgotten_dead_lives_stay_dead(void**) {
   Node b(1, 22);
@@ -341,7 +410,76 @@ void a_second_node_with_our_id_is_proven(void**) {
   assert_int_equal(proven.drop, Drop::duplicate_node_id);
   assert_true(proven.worth_logging);
   assert_true((proven.delivered.incarnation == Incarnation{555, 99}));
-  assert_int_equal(drop_of(twin.receive(copy(proven.reply))), Drop::duplicate_node_id);
+  const Verdict mutual = twin.receive(copy(proven.reply));
+  assert_int_equal(mutual.drop, Drop::duplicate_node_id);
+  assert_false(proven.yield);  // equal standing: the lower start_id stays
+  assert_true(mutual.yield);
+}
+
+// Whatever their start_ids, the better established one stays, and both know.
+void of_two_under_one_id_the_better_established_stays(void**) {
+  using wire::Standing;
+  for (const Standing a_is : {Standing::newcomer, Standing::settled, Standing::serving})
+    for (const Standing b_is : {Standing::newcomer, Standing::settled, Standing::serving}) {
+      pass(Duration::from_s(2));
+      Node a(0, 99);
+      Node b(0, 11);
+      a.session->set_standing(a_is);
+      b.session->set_standing(b_is);
+      const Verdict answered = b.receive(copy(a.receive(b.send()).reply));
+      const Verdict at_a = a.receive(copy(answered.reply));
+      const Verdict at_b = b.receive(copy(at_a.reply));
+      assert_int_equal(at_a.drop, Drop::duplicate_node_id);
+      assert_int_equal(at_b.drop, Drop::duplicate_node_id);
+      assert_int_not_equal(at_a.yield, at_b.yield);
+      assert_int_equal(at_a.yield, a_is <= b_is);
+    }
+}
+
+// A node that our configuration does not have, in both directions: by its name, and by its id alone.
+void strangers_are_asked_for_their_name(void**) {
+  for (const char* name : {"b", "zeta"}) {
+    pass(Duration::from_s(2));
+    wire::SessionOptions options = options_for(3, 33);
+    options.self = 9;
+    options.configured = NodeSet::from_bits(0b1000000001);
+    options.name_hashes[9] = wire::name_hash_of(name);
+    options.reach[9] = options.reach[0];
+    Node stranger(options);
+    Node a(0, 11);
+    const Verdict first = a.receive(stranger.send());
+    assert_int_equal(first.drop, Drop::unknown_incarnation);
+    assert_int_equal(first.reply_to, 9);
+    const Verdict proven = a.receive(copy(stranger.receive(copy(first.reply)).reply));
+    const bool taken = std::string_view(name) == "b";
+    assert_int_equal(proven.drop, taken ? Drop::duplicate_node_name : Drop::unknown_sender);
+    assert_int_equal(proven.named, taken ? 1 : no_node);
+    assert_true(proven.worth_logging);
+    assert_false(proven.became_current);
+    assert_false(a.receive(stranger.send()).is_delivered());
+  }
+}
+
+void greetings_tell_the_time_unasked(void**) {
+  Node a(0, 11);
+  Node b(1, 22);
+  introduce(a, b);
+  a.session->set_wall_offset(Duration::from_s(1'000'000));
+  a.session->set_standing(wire::Standing::serving);
+  Frame frame(limits::frame_bytes);
+  frame.resize(a.session->greet(now_, 0, frame));
+  const Verdict verdict = b.receive(frame);
+  assert_int_equal(verdict.drop, Drop::handshake);
+  assert_non_null(verdict.hello);
+  assert_int_equal(verdict.hello->wall_ns, (now_ + Duration::from_s(1'000'000)).ns);
+  assert_int_equal(verdict.hello->standing, wire::Standing::serving);
+  assert_true(verdict.reply.empty());
+  assert_int_equal(drop_of(b.receive(frame)), Drop::replayed);
+  // Of a life that is not current it tells nothing.
+  Node c(2, 33);
+  frame.resize(limits::frame_bytes);
+  frame.resize(c.session->greet(now_, 0, frame));
+  assert_null(b.receive(frame).hello);
 }
 
 // Frames of our own life before the restart look the same, but nobody answers for them.
@@ -370,11 +508,6 @@ void each_refusal_has_its_own_name(void**) {
   assert_int_equal(drop_of(b.receive(Node(options_for(0, 11), {43}).send())), Drop::wrong_tag);
   assert_int_equal(drop_of(b.receive(Node(options_for(0, 11), cluster_key, 2).send())), Drop::unknown_key);
 
-  wire::SessionOptions stranger = options_for(3, 11);
-  stranger.self = 9;
-  stranger.configured.add(9);
-  assert_int_equal(drop_of(b.receive(Node(stranger).send())), Drop::unknown_sender);
-
   Node a(0, 11);
   assert_int_equal(drop_of(b.receive(a.send(0, FrameType::ack, 2))), Drop::other_destination);
   assert_int_equal(drop_of(b.receive({})), Drop::wrong_length);
@@ -382,7 +515,11 @@ void each_refusal_has_its_own_name(void**) {
   assert_int_equal(drop_of(b.receive({0x45, 0, 0})), Drop::wrong_magic);
   Frame newer = a.send();
   newer[1] = 2;
-  assert_int_equal(drop_of(b.receive(newer)), Drop::wrong_version);
+  const Verdict of_newer = b.receive(newer);
+  assert_int_equal(of_newer.drop, Drop::wrong_version);
+  assert_int_equal(of_newer.sender, 0);  // its place is fixed
+  newer[4] ^= 1;
+  assert_int_equal(drop_of(b.receive(newer)), Drop::wrong_cluster);
   introduce(a, b);
   assert_int_equal(drop_of(b.receive(a.send(0, static_cast<FrameType>(6)))), Drop::unknown_type);
   assert_int_equal(drop_of(b.receive(a.send(0, FrameType::hello))), Drop::malformed);
@@ -457,6 +594,8 @@ void hellos_round_trip(void**) {
   hello.protocol_newest = 255;
   hello.boot_id = hello.config_hash = hello.name_hash = hello.challenge = UINT64_MAX;
   hello.echo_start_id = hello.echo_challenge = UINT64_MAX;
+  hello.wall_ns = INT64_MAX;
+  hello.standing = wire::Standing::serving;
   for (std::size_t i = 0; i < limits::max_links; ++i) hello.next_sequence.push(UINT64_MAX);
   std::array<std::uint8_t, wire::hello_body_max> bytes;
   wire::ByteWriter writer(bytes);
@@ -468,6 +607,12 @@ void hellos_round_trip(void**) {
   assert_true(read == hello);
   for (std::size_t size = 0; size < bytes.size(); ++size)
     assert_false(wire::decode_hello(wire::Bytes(bytes).first(size), read));
+  // What a release without the second block sends.
+  bytes[0] = 1;
+  assert_true(wire::decode_hello(wire::Bytes(bytes).first(bytes.size() - 10), read));
+  hello.wall_ns = 0;
+  hello.standing = wire::Standing::newcomer;
+  assert_true(read == hello);
 }
 
 // Links reach each other by kind and network.
@@ -515,12 +660,18 @@ int main() {
       cmocka_unit_test(a_recording_from_before_the_receivers_restart_is_stale),
       cmocka_unit_test(a_new_life_replaces_the_old_for_good),
       cmocka_unit_test(a_dead_life_cannot_be_replayed_after_the_receivers_restart),
+      cmocka_unit_test(a_new_life_waits_for_the_old_ones_silence),
+      cmocka_unit_test(a_receivers_own_stall_is_nobodys_silence),
+      cmocka_unit_test(two_machines_under_one_id_never_take_turns),
       cmocka_unit_test(forgotten_dead_lives_stay_dead),
       cmocka_unit_test(challenges_expire),
       cmocka_unit_test(an_answer_to_another_node_proves_nothing),
       cmocka_unit_test(renewal_starts_a_new_life_in_place),
       cmocka_unit_test(own_frames_come_back),
       cmocka_unit_test(a_second_node_with_our_id_is_proven),
+      cmocka_unit_test(of_two_under_one_id_the_better_established_stays),
+      cmocka_unit_test(strangers_are_asked_for_their_name),
+      cmocka_unit_test(greetings_tell_the_time_unasked),
       cmocka_unit_test(our_own_past_is_no_second_node),
       cmocka_unit_test(each_refusal_has_its_own_name),
       cmocka_unit_test(a_node_of_another_name_is_refused),

@@ -1,0 +1,61 @@
+// Who stays out, or is told, because of its wall clock. See node_parts.hpp and clock_watch.hpp.
+#include <cstdio>
+
+#include "runtime/core/node_parts.hpp"
+
+namespace vigil {
+
+namespace {
+
+// "its clock is 3600 s ahead of the cluster's: …"
+BoundedString<95> clock_text(Duration ahead, bool member) {
+  const bool behind = ahead < Duration{};
+  const long long seconds = (behind ? Duration{} - ahead : ahead).ns / 1'000'000'000;
+  char text[96];
+  std::snprintf(text, sizeof text, "its clock is %lld s %s the others': %s", seconds, behind ? "behind" : "ahead of",
+                member ? "set it right (it stays a member)" : "not admitted until it is set right");
+  return text;
+}
+
+}  // namespace
+
+void NodeCore::Parts::on_wall_clock(const event::WallClock& heard) {
+  clocks.note(heard.node, heard.offset);
+  membership_due = true;
+}
+
+// Those that serve already set the time; where nobody does, everybody that is there.
+NodeSet NodeCore::Parts::reference_clocks() const {
+  NodeSet serving;
+  if (lease_good(table.now) && membership.member()) serving.add(self);
+  for (NodeId node : table.self_heard)
+    if (table.peers[node].latest.quorate) serving.add(node);
+  return serving.empty() ? table.self_heard | NodeSet::of(self) : serving;
+}
+
+void NodeCore::Parts::judge_clocks() {
+  const NodeSet reference = reference_clocks();
+  const NodeSet before = table.clock_apart;
+  table.clock_apart = clocks.apart(table.self_heard | NodeSet::of(self), reference);
+  for (NodeId node : table.clock_apart - before) {
+    const bool member = membership.committed().view.members.has(node);
+    note(JournalKind::observed, EventName::clock_apart, node, clock_text(clocks.ahead(node, reference), member).view());
+    run_hooks(EventName::clock_apart, node, no_index, no_index);
+  }
+}
+
+void NodeCore::Parts::describe_clocks(NodeStatus& status) const {
+  const NodeSet reference = reference_clocks();
+  for (NodeId node : table.clock_apart) {
+    const bool member = membership.committed().view.members.has(node);
+    const BoundedString<95> text = clock_text(clocks.ahead(node, reference), member);
+    if (node == self && !membership.member()) status.role_text = text.view();
+    if (status.problems.full()) return;
+    char line[256];
+    std::snprintf(line, sizeof line, "%s%s: %s", config.nodes[node].name.c_str(), node == self ? " (this node)" : "",
+                  text.c_str());
+    status.problems.push(line);
+  }
+}
+
+}  // namespace vigil
