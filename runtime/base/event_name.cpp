@@ -42,6 +42,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(EventName::count
     "late",
     "node_refused",
     "clock_apart",
+    "key_rotation",
 };
 }  // namespace
 

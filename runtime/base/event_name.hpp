@@ -43,6 +43,7 @@ enum class EventName : std::uint8_t {
   late,                // the loop was late: accuses nobody
   node_refused,        // a node is kept out: another key, another version, a duplicate id or name
   clock_apart,         // a node's wall clock is far from the others'
+  key_rotation,        // the cluster key is being changed, or was
   count_,
 };
 

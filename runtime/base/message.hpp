@@ -159,7 +159,31 @@ struct JournalShare {
   JournalEntry entry;
 };
 
+// A member's part in a rotation of the cluster key, told to the coordinator until the record shows it.
+enum class KeyStep : std::uint8_t {
+  begin,  // I have made key `id`, stored it, and ask for the rotation
+  holds,  // I have stored it and accept frames under it
+  sends,  // I send under it
+};
+struct KeyReport {
+  KeyStep step = KeyStep::begin;
+  std::uint8_t id = 0;
+  std::uint8_t sending = 0;  // the key that the sender sends under
+  std::uint64_t print = 0;
+};
+
+// The key itself goes from member to member, sealed to a one-time public key of whoever asks: nobody who
+// recorded the frames reads it, not even with the key that they were sent under.
+struct KeyAsk {
+  std::uint8_t id = 0;
+  std::array<std::uint8_t, 32> public_key{};
+};
+struct KeyOffer {
+  std::uint8_t id = 0;
+  std::array<std::uint8_t, 80> sealed{};
+};
+
 using Message = std::variant<Prepare, Promise, Nack, Accept, Accepted, Commit, Fetch, CommittedRecord, Report,
-                             ReportAck, OperatorRequest, OperatorReply, JournalShare>;
+                             ReportAck, OperatorRequest, OperatorReply, JournalShare, KeyReport, KeyAsk, KeyOffer>;
 
 }  // namespace vigil

@@ -67,12 +67,30 @@ struct GroupState {
   bool operator==(const GroupState&) const = default;
 };
 
+// A rotation of the cluster key, as far as the cluster has decided it: each phase ends when every member has
+// done its part, and the record says who has (core/key_rotation.hpp).
+enum class KeyPhase : std::uint8_t {
+  settled,    // one key
+  spreading,  // the next key is fetched, stored and accepted; nobody sends under it
+  switching,  // all hold it: it is sent under; the old one is still accepted
+};
+
+struct KeyState {
+  KeyPhase phase = KeyPhase::settled;
+  std::uint8_t active = 0;  // id of the key to send under while settled or spreading; 0: never rotated
+  std::uint8_t next = 0;    // spreading and switching: id of the key to come
+  std::uint64_t print = 0;  // its fingerprint
+  NodeSet done;             // spreading: who has stored it; switching: who sends under it
+  bool operator==(const KeyState&) const = default;
+};
+
 struct ClusterState {
   std::uint64_t config_hash = 0;
   std::uint32_t config_version = 0;
   NodeSet standby;                  // operator: run nothing there
   NodeSet leaving;                  // being stopped with takeover
   NodeSet unfenced;                 // expelled in some incarnation, never seen clean since
+  KeyState keys;
   std::uint8_t group_count = 0;
   std::array<GroupState, limits::max_groups> groups{};
   bool operator==(const ClusterState&) const = default;

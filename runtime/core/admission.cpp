@@ -1,4 +1,5 @@
-// Who stays out, or is told, because of its wall clock. See node_parts.hpp and clock_watch.hpp.
+// Who stays out, or is told, because of its wall clock (clock_watch.hpp), and what is told of the rotation of the
+// key (key_rotation.hpp). See node_parts.hpp.
 #include <cstdio>
 
 #include "runtime/core/node_parts.hpp"
@@ -56,6 +57,29 @@ void NodeCore::Parts::describe_clocks(NodeStatus& status) const {
                   text.c_str());
     status.problems.push(line);
   }
+}
+
+// Told once in the cluster, by its coordinator.
+void NodeCore::Parts::note_keys(const KeyState& before, const KeyState& after) {
+  if (before.phase == after.phase && before.next == after.next) return;
+  char text[96];
+  switch (after.phase) {
+    case KeyPhase::spreading:
+      std::snprintf(text, sizeof text, "key %u follows key %u: every member fetches and stores it", after.next, after.active);
+      break;
+    case KeyPhase::switching:
+      std::snprintf(text, sizeof text, "every member holds key %u: it is sent under from now on", after.next);
+      break;
+    case KeyPhase::settled:
+      if (after.active == before.next)
+        std::snprintf(text, sizeof text, "key %u is in force, key %u is refused from now on", after.active, before.active);
+      else
+        std::snprintf(text, sizeof text, "given up: nobody who holds key %u is left; key %u stays", before.next, after.active);
+      break;
+  }
+  const bool given_up = after.phase == KeyPhase::settled && after.active != before.next;
+  note(given_up ? JournalKind::failed : JournalKind::decided, EventName::key_rotation, self, text);
+  run_hooks(EventName::key_rotation, self, no_index, no_index);
 }
 
 }  // namespace vigil

@@ -1,5 +1,7 @@
 #include "runtime/core/coordinator.hpp"
 
+#include "runtime/core/key_rotation.hpp"
+
 namespace vigil {
 
 void Coordinator::resign() {
@@ -49,6 +51,11 @@ void Coordinator::on_report(NodeId from, const Report& report, const NodeFacts& 
   acks_.push({from, report.serial, false});
 }
 
+// Nothing is answered: the sender looks for its part in the record, and repeats itself until it is there.
+void Coordinator::on_key_report(NodeId from, const KeyReport& report) {
+  if (leading_) apply_key_report(from, report, draft_.keys);
+}
+
 void Coordinator::on_operator(NodeId from, const OperatorRequest& request, const NodeFacts& facts, Effects& effects) {
   if (!leading_) return;
   for (const OwedReply& owed : replies_)
@@ -67,6 +74,7 @@ void Coordinator::on_operator(NodeId from, const OperatorRequest& request, const
 bool Coordinator::next_state(const NodeFacts& facts, ClusterState& state) {
   if (!leading_) return false;
   place(config_, committed_.view, facts, draft_);
+  advance_keys(committed_.view.members, draft_.keys);
   // An answer owed for a change that was undone again still needs a commit to carry it.
   const bool owes = !acks_.empty() || !replies_.empty();
   if (draft_ == committed_.state && !committed_.joint() && !owes) return false;

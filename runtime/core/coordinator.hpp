@@ -23,6 +23,7 @@ class Coordinator {
   void resign();
 
   void on_report(NodeId from, const Report& report, const NodeFacts& facts, Effects& effects);
+  void on_key_report(NodeId from, const KeyReport& report);
   void on_operator(NodeId from, const OperatorRequest& request, const NodeFacts& facts, Effects& effects);
 
   // The state to propose next, if it differs from the committed one. Takes what has been drafted so far

@@ -222,6 +222,9 @@ void Membership::on_message(const MembershipContext& context, NodeId from, Incar
   } else if (const auto* report = std::get_if<Report>(&message)) {
     coordinator_.on_report(from, *report, facts(context), effects);
     if (leading_ && std::holds_alternative<Idle>(candidacy_)) propose_state(context, effects);
+  } else if (const auto* key = std::get_if<KeyReport>(&message)) {
+    coordinator_.on_key_report(from, *key);
+    if (leading_ && std::holds_alternative<Idle>(candidacy_)) propose_state(context, effects);
   } else if (const auto* request = std::get_if<OperatorRequest>(&message)) {
     coordinator_.on_operator(from, *request, facts(context), effects);
     if (leading_ && std::holds_alternative<Idle>(candidacy_)) propose_state(context, effects);

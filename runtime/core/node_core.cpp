@@ -232,6 +232,7 @@ void NodeCore::Parts::follow_record() {
   }
   if (record.stamp == followed.stamp) return;
   const View before = followed.view;
+  if (followed.stamp.epoch.counter != 0 && membership.leading()) note_keys(followed.state.keys, record.state.keys);
   followed = record;
   membership_due = true;
   renewal_due = true;

@@ -1,5 +1,6 @@
 // The parts of one node's core and how they are wired: what NodeCore hides. node_core.cpp routes events
-// and time; heart.cpp sends heartbeats, answers them and keeps the lease; admission.cpp compares wall clocks;
+// and time; heart.cpp sends heartbeats, answers them and keeps the lease; admission.cpp compares wall clocks
+// and tells how the rotation of the key goes on;
 // operator_desk.cpp forwards what operators ask for.
 #pragma once
 
@@ -58,6 +59,8 @@ struct NodeCore::Parts {
   void judge_clocks();
   NodeSet reference_clocks() const;
   void describe_clocks(NodeStatus& status) const;
+
+  void note_keys(const KeyState& before, const KeyState& after);
 
   // operator_desk.cpp
   void on_operator(Instant now, const event::OperatorAsked& asked);

@@ -433,6 +433,8 @@ ClusterState state_of_new_configuration(const ClusterConfig& config, const Clust
   for (std::size_t i = 0; i < config.nodes.size(); ++i) configured.add(static_cast<NodeId>(i));
   state.unfenced = (suspects & configured) - present;
   state.standby = before.standby & configured;
+  state.keys = before.keys;  // files of both keys are on the nodes' disks, whatever their configuration
+  state.keys.done = before.keys.done & configured;
   for (std::size_t i = 0; i < state.group_count; ++i) state.groups[i].unproven = state.unfenced;
   return state;
 }

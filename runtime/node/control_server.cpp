@@ -1,6 +1,7 @@
 #include "runtime/node/control_server.hpp"
 
 #include <grp.h>
+#include <sodium.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -122,6 +123,10 @@ void ControlServer::read(Client& client) {
       refuse(client, control::reply::Refusal::not_permitted, control::not_permitted_text);
     else
       begin(client, request);
+    if (auto* rotate = std::get_if<control::request::RotateKey>(&request)) {  // it may hold a key
+      sodium_memzero(rotate->key.data(), rotate->key.size());
+      sodium_memzero(packet.data(), packet.size());
+    }
     pump(client);
     if (!client.fd) return;
   }
@@ -174,6 +179,10 @@ void ControlServer::begin(Client& client, const control::Request& request) {
     const std::uint64_t id = next_id_++;
     client.answer = Waiting{id};
     source_.on_operator(id, command);
+  } else if (const auto* rotate = std::get_if<control::request::RotateKey>(&request)) {
+    const std::uint64_t id = next_id_++;
+    client.answer = Waiting{id};
+    source_.on_rotate(id, std::span(rotate->key).first(rotate->given ? rotate->key.size() : 0));
   } else if (std::holds_alternative<control::request::GetNames>(request)) {
     client.answer = control::NamesStream(config_);
   } else {

@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 
@@ -25,6 +26,8 @@ class ControlSource {
   virtual ~ControlSource() = default;
   virtual void describe(NodeStatus& status) = 0;
   virtual void on_operator(std::uint64_t id, const OperatorCommand& command) = 0;
+  // A new cluster key: the given one, or with `given` empty a random one. Answered as an operator's command.
+  virtual void on_rotate(std::uint64_t id, std::span<const std::uint8_t> given) = 0;
 };
 
 class ControlServer : private RingHandler {

@@ -54,14 +54,15 @@ std::uint64_t random_id() {
 
 }  // namespace
 
-Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, const wire::KeyRing& keys,
+Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, wire::KeyRing& key_ring,
                agent::Launched launched, Log& log)
     : config_(config),
       options_(options),
       log_(log),
       incarnation_{options.boot_id, random_id()},
       lateness_(config.timing.interval),
-      transport_(config, options.self, incarnation_, keys, log, *this),
+      key_ring_(key_ring),
+      transport_(config, options.self, incarnation_, key_ring, log, *this),
       agent_(std::move(launched), log, *this),
       effects_(std::make_unique<Effects>(effects_limit(config))),
       waiting_limit_(64 + 16 * config.groups.size()) {
@@ -70,7 +71,8 @@ Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, const 
 
 Daemon::~Daemon() = default;
 
-Status Daemon::set_up() {
+Status Daemon::set_up(KeySet keys) {
+  keys_ = std::make_unique<KeyKeeper>(config_.key_file.str(), std::move(keys), key_ring_, log_, static_cast<KeyListener&>(*this));
   RingOptions ring_options;
   ring_options.buffers = 1024;
   Result<std::unique_ptr<Ring>> ring = Ring::create(ring_options);
@@ -97,6 +99,7 @@ Status Daemon::set_up() {
   control_ = std::move(control).value();
   if (const Status attached = control_->attach(*ring_); !attached) return attached;
   if (const Status attached = agent_.attach(*ring_); !attached) return attached;
+  if (const Status attached = keys_->attach(*ring_); !attached) return attached;
   start_core();
   tell_time(boottime_now());
   return transport_.open(*ring_);
@@ -177,6 +180,7 @@ void Daemon::feed(const Event& event) {
   }
   waiting_.clear();
   processed_ = 0;
+  if (core_->committed().stamp != keys_followed_) follow_keys();
   if (afresh_wanted_) {
     afresh_wanted_ = false;
     start_afresh(afresh_why_.view());
@@ -289,6 +293,8 @@ void Daemon::keep_house(Instant now) {
   transport_.retry();
   addresses_->verify();
   transport_.expire_refusals(now);
+  follow_keys();
+  keys_->follow_frames(key_context(), transport_.session());
   const bool serving = now < core_->lease_until();
   transport_.set_standing(serving             ? wire::Standing::serving
                           : now < settled_at_ ? wire::Standing::newcomer
@@ -345,6 +351,14 @@ void Daemon::on_message(NodeId from, const Incarnation& incarnation, const Messa
     if (share->entry.node == from) record(share->entry);
     return;
   }
+  if (const auto* ask = std::get_if<KeyAsk>(&message)) {
+    if (core_->committed().view.holds(from, incarnation)) keys_->on_ask(from, *ask, key_context());
+    return;
+  }
+  if (const auto* offer = std::get_if<KeyOffer>(&message)) {
+    keys_->on_offer(*offer, key_context());
+    return;
+  }
   feed(event::MessageReceived{from, incarnation, message});
 }
 
@@ -360,8 +374,8 @@ void Daemon::on_refused(const Refusal& refusal) {
   feed(event::NodeRefused{known ? refusal.sender : no_node, std::string_view(text + ")")});
 }
 
-void Daemon::on_own_id_taken(const Refusal& refusal) {
-  if (!refusal.yield) return;
+void Daemon::on_own_id_taken(bool yield) {
+  if (!yield) return;
   own_id_taken_ = boottime_now();
   transport_.mute(true);
 }
@@ -420,10 +434,51 @@ void Daemon::describe(NodeStatus& status) {
     status.role = NodeRole::waiting;
     status.role_text = "another machine runs under this node's id, and was first: stays out until that one is gone";
   }
+  keys_->describe(config_, key_context(), status);
   transport_.refusals().each([&](const Refusal& refusal) {
     if (!status.problems.full()) status.problems.push(std::string_view(transport_.describe(refusal)));
   });
 }
+
+// ---- keys ------------------------------------------------------------------------------------------
+
+KeyContext Daemon::key_context() const {
+  KeyContext context;
+  context.now = boottime_now();
+  context.self = options_.self;
+  context.committed = &core_->committed();
+  context.member = context.committed->view.holds(options_.self, core_->incarnation()) && context.now < core_->lease_until();
+  return context;
+}
+
+void Daemon::follow_keys() {
+  keys_followed_ = core_->committed().stamp;
+  keys_->follow(key_context());
+}
+
+void Daemon::on_rotate(std::uint64_t id, std::span<const std::uint8_t> given) {
+  keys_->rotate(id, given, key_context());
+}
+
+void Daemon::send_of_keys(NodeId to, const Message& message) {
+  if (to == options_.self)
+    feed(event::MessageReceived{options_.self, core_->incarnation(), message});
+  else
+    transport_.send_message(to, message);
+}
+
+void Daemon::on_rotation_answer(std::uint64_t operation, bool accepted, std::string_view text) {
+  std::string whole(text);
+  const NodeSet members = core_->committed().view.members;
+  std::string away;
+  for (std::size_t i = 0; i < config_.nodes.size(); ++i)
+    if (!members.has(static_cast<NodeId>(i))) away += " " + config_.nodes[i].name.str();
+  if (accepted && !away.empty()) whole += "; not in the cluster, to be given the key file by hand:" + away;
+  log_.write(LogLevel::notice, "key rotation: ", whole);
+  control_->answer(operation, accepted, whole);
+}
+
+void Daemon::on_keys_changed() { follow_keys(); }
 
 void Daemon::on_operator(std::uint64_t id, const OperatorCommand& command) {
   feed(event::OperatorAsked{id, command});

@@ -15,6 +15,7 @@
 #include "runtime/node/agent_port.hpp"
 #include "runtime/node/control_server.hpp"
 #include "runtime/node/journal.hpp"
+#include "runtime/node/key_keeper.hpp"
 #include "runtime/node/log.hpp"
 #include "runtime/node/state_file.hpp"
 #include "runtime/node/transport.hpp"
@@ -34,15 +35,17 @@ class Daemon : private TransportListener,
                private AgentListener,
                private StateFileListener,
                private ControlSource,
+               private KeyListener,
                private RingHandler,
                private WakeListener {
  public:
-  Daemon(const ClusterConfig& config, const DaemonOptions& options, const wire::KeyRing& keys,
-         agent::Launched launched, Log& log);
+  // `key_ring` accepts the keys of the file (accept_keys), and outlives the daemon.
+  Daemon(const ClusterConfig& config, const DaemonOptions& options, wire::KeyRing& key_ring, agent::Launched launched,
+         Log& log);
   ~Daemon();
 
   // Builds everything. An error says what to do about it.
-  Status set_up();
+  Status set_up(KeySet keys);
   // Until the node has left, or must not go on. The process's exit status.
   int run();
 
@@ -60,6 +63,8 @@ class Daemon : private TransportListener,
   void on_timer(Instant now);
   void keep_house(Instant now);
   void tell_time(Instant now);
+  void follow_keys();
+  KeyContext key_context() const;
   void log_entry(const JournalEntry& entry);
   Instant next_deadline() const;
   void load_journal();
@@ -70,7 +75,7 @@ class Daemon : private TransportListener,
   void on_message(NodeId from, const Incarnation& incarnation, const Message& message) override;
   void on_hello(NodeId from, Instant received, const wire::Hello& hello) override;
   void on_refused(const Refusal& refusal) override;
-  void on_own_id_taken(const Refusal& refusal) override;
+  void on_own_id_taken(bool yield) override;
   void on_line_state(AdapterIndex adapter, bool usable) override;
   // AddressListener
   void on_address_event(const Event& event) override;
@@ -86,6 +91,11 @@ class Daemon : private TransportListener,
   // ControlSource
   void describe(NodeStatus& status) override;
   void on_operator(std::uint64_t id, const OperatorCommand& command) override;
+  void on_rotate(std::uint64_t id, std::span<const std::uint8_t> given) override;
+  // KeyListener
+  void send_of_keys(NodeId to, const Message& message) override;
+  void on_rotation_answer(std::uint64_t operation, bool accepted, std::string_view text) override;
+  void on_keys_changed() override;
   // RingHandler, WakeListener
   void on_signal(std::uint32_t tag, const SignalNews& news) override;
   void on_wake(const WakeUp& wake) override;
@@ -98,6 +108,9 @@ class Daemon : private TransportListener,
   LatenessMeter lateness_;
   Journal journal_;
   std::unique_ptr<StateFile> state_;
+  wire::KeyRing& key_ring_;
+  std::unique_ptr<KeyKeeper> keys_;
+  Stamp keys_followed_;
   Transport transport_;
   AgentPort agent_;
   std::unique_ptr<AddressKeeper> addresses_;

@@ -24,30 +24,30 @@ bool Refusals::is_refusal(wire::Drop drop) {
   }
 }
 
-Refusals::Standing* Refusals::find(const Refusal& refusal) {
+Refusals::Standing* Refusals::find(wire::Drop cause, NodeId sender) {
   for (Standing& one : standing_)
-    if (one.refusal.cause == refusal.cause && one.refusal.sender == refusal.sender) return &one;
+    if (one.refusal.cause == cause && one.refusal.sender == sender) return &one;
   return nullptr;
 }
 
-const Refusal* Refusals::note(Instant now, const Refusal& refusal) {
-  Standing* one = find(refusal);
+Refusals::Noted Refusals::note(Instant now, wire::Drop cause, NodeId sender) {
+  Standing* one = find(cause, sender);
   if (one == nullptr) {
-    if (!standing_.try_push({refusal, false})) return nullptr;  // enough is wrong as it is
+    if (standing_.full()) return {};  // enough is wrong as it is
+    standing_.push({});
     one = &standing_.back();
-    one->refusal.frames = 0;
+    one->refusal.cause = cause;
+    one->refusal.sender = sender;
   }
-  const std::uint64_t frames = one->refusal.frames + 1;
-  one->refusal = refusal;
-  one->refusal.frames = frames;
+  ++one->refusal.frames;
   one->refusal.last = now;
-  if (one->told || !is_due(*one)) return nullptr;
+  if (one->told || !is_due(*one)) return {&one->refusal, false};
   Instant& told_until =
-      told_until_[static_cast<std::size_t>(refusal.cause)][std::min<std::size_t>(refusal.sender, limits::max_nodes)];
-  if (now < told_until) return nullptr;
+      told_until_[static_cast<std::size_t>(cause)][std::min<std::size_t>(sender, limits::max_nodes)];
+  if (now < told_until) return {&one->refusal, false};
   told_until = now + retell;
   one->told = true;
-  return &one->refusal;
+  return {&one->refusal, true};
 }
 
 }  // namespace vigil

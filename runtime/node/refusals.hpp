@@ -25,7 +25,6 @@ using Whence = BoundedString<95>;
 struct Refusal {
   wire::Drop cause = wire::Drop::none;
   NodeId sender = no_node;  // as its frames claim; no_node: they do not say, or nothing that we know
-  NodeId named = no_node;   // whose name it goes by
   bool yield = false;       // the second machine of our id is the better established one
   Whence whence;
   Instant last;
@@ -44,8 +43,12 @@ class Refusals {
   // Could anybody have sent it?
   static bool is_unproven(wire::Drop drop);
 
-  // A frame was refused. Not null: tell it now. Valid until the next call.
-  const Refusal* note(Instant now, const Refusal& refusal);
+  struct Noted {
+    Refusal* refusal = nullptr;  // as it is kept, valid until the next call; null: there is no room
+    bool tell = false;           // now
+  };
+  // A frame was refused. Where it came from is for the caller to fill in, once, while that is empty.
+  Noted note(Instant now, wire::Drop cause, NodeId sender);
   // Calls `over` for each refusal that was told and is quiet now, and forgets it.
   template <typename Over>
   void expire(Instant now, Over over) {
@@ -68,7 +71,7 @@ class Refusals {
     bool told = false;
   };
   static bool is_due(const Standing& one) { return !is_unproven(one.refusal.cause) || one.refusal.frames >= enough; }
-  Standing* find(const Refusal& refusal);
+  Standing* find(wire::Drop cause, NodeId sender);
 
   BoundedVector<Standing, capacity> standing_;
   std::array<std::array<Instant, limits::max_nodes + 1>, wire::drop_count> told_until_{};

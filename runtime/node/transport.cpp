@@ -150,14 +150,13 @@ void Transport::complain(const wire::Verdict& verdict, LinkIndex by, Instant rec
   const NodeConfig& own = config_.nodes[self_];
   const Path& device = own.adapters[own.links[by].adapter].device;
   if (Refusals::is_refusal(verdict.drop)) {
-    Refusal refusal;
-    refusal.cause = verdict.drop;
-    refusal.sender = verdict.sender;
-    refusal.named = verdict.named;
-    refusal.yield = verdict.yield;
-    refusal.whence = whence_of(own.links[by].kind, source, device);
-    if (const Refusal* told = refusals_.note(received, refusal)) listener_.on_refused(*told);
-    if (verdict.drop == wire::Drop::duplicate_node_id && verdict.sender == self_) listener_.on_own_id_taken(refusal);
+    const Refusals::Noted noted = refusals_.note(received, verdict.drop, verdict.sender);
+    if (noted.refusal != nullptr) {
+      noted.refusal->yield = verdict.yield;
+      if (noted.refusal->whence.empty()) noted.refusal->whence = whence_of(own.links[by].kind, source, device);
+      if (noted.tell) listener_.on_refused(*noted.refusal);
+    }
+    if (verdict.drop == wire::Drop::duplicate_node_id && verdict.sender == self_) listener_.on_own_id_taken(verdict.yield);
     return;
   }
   if (!verdict.worth_logging) return;
@@ -202,9 +201,11 @@ void Transport::greet(Instant now) {
 void Transport::on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, const LinkSource& source) {
   const wire::Verdict verdict = session_.on_frame(received, as_bytes(bytes), by);
   if (!verdict.reply.empty()) {
-    // A challenge to our own id, or to one that we do not know: nobody is reached there by name.
-    const bool a_peer = verdict.reply_to != self_ && verdict.reply_to < config_.nodes.size();
-    (void)links_[by]->send(as_frame(verdict.reply), a_peer ? verdict.reply_to : everyone);
+    // Our own id, or one that we do not know, is not reached by name; and a life that is not current may be on
+    // another machine than the one whose hardware address was learnt.
+    const bool by_name = verdict.reply_to != self_ && verdict.reply_to < config_.nodes.size() &&
+                         links_[by]->kind() != LinkKind::ethernet;
+    (void)links_[by]->send(as_frame(verdict.reply), by_name ? verdict.reply_to : everyone);
   }
   if (verdict.hello != nullptr) listener_.on_hello(verdict.sender, received, *verdict.hello);
   if (!verdict.is_delivered()) return complain(verdict, by, received, source);

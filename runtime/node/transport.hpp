@@ -32,7 +32,7 @@ class TransportListener {
   virtual void on_hello(NodeId, Instant, const wire::Hello&) {}
   // Somebody is kept out, and it is worth a line; every refusal that proves a second machine of our own id.
   virtual void on_refused(const Refusal&) {}
-  virtual void on_own_id_taken(const Refusal&) {}
+  virtual void on_own_id_taken(bool /*yield: it is we who must stay out*/) {}
   // A serial line opened or hung up. (Network interfaces: netif tells.)
   virtual void on_line_state(AdapterIndex adapter, bool usable) = 0;
 };

@@ -1,7 +1,9 @@
 // vigild: one node of the cluster. Reads the configuration, starts the agent's launcher while it may
 // still fork, builds the daemon, and turns real-time.
 #include <sodium.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <array>
@@ -66,6 +68,8 @@ Status make_directory(const std::string& path, mode_t mode) {
 }
 
 int run(const Arguments& arguments) {
+  // The process holds the cluster's keys: no core file, and no debugger but root's.
+  if (::prctl(PR_SET_DUMPABLE, 0) != 0) return fail("cannot switch core files off (prctl PR_SET_DUMPABLE)");
   if (sodium_init() < 0) return fail("libsodium cannot be initialised");
   const LoadedConfig loaded = load_config(arguments.config);
   std::fputs(loaded.report().c_str(), stderr);
@@ -76,16 +80,18 @@ int run(const Arguments& arguments) {
   if (self == no_node) return fail("no node '" + name + "' in " + arguments.config + hint(name, node_names(config)) + "; use --node");
   for (const auto& [path, mode] : {std::pair{arguments.state_dir, 0700}, std::pair{arguments.run_dir, 0755}})
     if (const Status made = make_directory(path, static_cast<mode_t>(mode)); !made) return fail(made.error().message);
-  const Result<ClusterKey> key = load_key(config.key_file.str());
-  if (!key) return fail(key.error().message);
+  // Looked at now, for the error; loaded once the launcher is forked, so that it never has the keys.
+  if (const Result<KeySet> keys = load_keys(config.key_file.str(), ::geteuid()); !keys) return fail(keys.error().message);
   if (const Status prepared = wire::prepare_cryptography(); !prepared) return fail(prepared.error().message);
-  wire::KeyRing keys;
-  if (const Status added = keys.add(1, key->bytes()); !added) return fail(added.error().message);
   const Result<std::uint64_t> boot_id = boot_id_of(arguments.boot_id);
   if (!boot_id) return fail(boot_id.error().message);
   // From here on the process has threads: the launcher must be forked before.
   Result<agent::Launched> launched = agent::launch({arguments.agent, arguments.config, config.hash, name, arguments.state_dir});
   if (!launched) return fail(launched.error().message);
+  Result<KeySet> keys = load_keys(config.key_file.str(), ::geteuid());
+  if (!keys) return fail(keys.error().message);
+  wire::KeyRing key_ring;
+  if (const Status accepted = accept_keys(*keys, key_ring); !accepted) return fail(accepted.error().message);
   Log log;
   DaemonOptions options;
   options.self = self;
@@ -93,8 +99,8 @@ int run(const Arguments& arguments) {
   options.state_directory = arguments.state_dir;
   options.control_path = arguments.run_dir + "/control.sock";
   options.realtime = !arguments.no_realtime;
-  Daemon daemon(config, options, keys, std::move(launched).value(), log);
-  if (const Status ready = daemon.set_up(); !ready) {
+  Daemon daemon(config, options, key_ring, std::move(launched).value(), log);
+  if (const Status ready = daemon.set_up(std::move(keys).value()); !ready) {
     log.write(LogLevel::error, ready.error().message);
     return 1;
   }

@@ -1,6 +1,7 @@
 // Bytes of protocol messages: one put and one get for each kind, side by side. Rules: header file.
 #include "runtime/wire/message_codec.hpp"
 
+#include <algorithm>
 #include <string_view>
 
 #include "runtime/wire/record_codec.hpp"
@@ -13,6 +14,7 @@ namespace {
 constexpr std::size_t nack_reasons = static_cast<std::size_t>(NackReason::stale_base) + 1;
 constexpr std::size_t report_kinds = static_cast<std::size_t>(ReportKind::conflict) + 1;
 constexpr std::size_t operator_verbs = static_cast<std::size_t>(OperatorVerb::confirm_down) + 1;
+constexpr std::size_t key_steps = static_cast<std::size_t>(KeyStep::sends) + 1;
 constexpr std::size_t journal_kinds = static_cast<std::size_t>(JournalKind::waiting) + 1;
 constexpr std::size_t event_names = static_cast<std::size_t>(EventName::count_);
 
@@ -211,6 +213,46 @@ void get(ByteReader& reader, JournalShare& share) {
   get_text(reader, entry.text);
 }
 
+// ---- Rotation of the cluster key -------------------------------------------------------------------
+
+void put(ByteWriter& writer, const KeyReport& report) {
+  writer.put_u8(static_cast<std::uint8_t>(report.step));
+  writer.put_u8(report.id);
+  writer.put_u8(report.sending);
+  writer.put_u64(report.print);
+}
+void get(ByteReader& reader, KeyReport& report) {
+  report.step = static_cast<KeyStep>(reader.get_u8_below(key_steps));
+  report.id = reader.get_u8();
+  report.sending = reader.get_u8();
+  report.print = reader.get_u64();
+  if (report.id == 0 || report.sending == 0) reader.fail();
+}
+
+template <std::size_t N>
+void get_array(ByteReader& reader, std::array<std::uint8_t, N>& array) {
+  const Bytes bytes = reader.get_bytes(N);
+  std::copy(bytes.begin(), bytes.end(), array.begin());
+}
+
+void put(ByteWriter& writer, const KeyAsk& ask) {
+  writer.put_u8(ask.id);
+  writer.put_bytes(ask.public_key);
+}
+void get(ByteReader& reader, KeyAsk& ask) {
+  ask.id = reader.get_u8();
+  get_array(reader, ask.public_key);
+}
+
+void put(ByteWriter& writer, const KeyOffer& offer) {
+  writer.put_u8(offer.id);
+  writer.put_bytes(offer.sealed);
+}
+void get(ByteReader& reader, KeyOffer& offer) {
+  offer.id = reader.get_u8();
+  get_array(reader, offer.sealed);
+}
+
 // ---- Any of them -----------------------------------------------------------------------------------
 
 // Kind k is alternative k-1 of Message.
@@ -224,8 +266,9 @@ static_assert(is_pinned<MessageKind::prepare, Prepare> && is_pinned<MessageKind:
               is_pinned<MessageKind::report, Report> && is_pinned<MessageKind::report_ack, ReportAck> &&
               is_pinned<MessageKind::operator_request, OperatorRequest> &&
               is_pinned<MessageKind::operator_reply, OperatorReply> &&
-              is_pinned<MessageKind::journal_share, JournalShare>);
-static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(MessageKind::journal_share));
+              is_pinned<MessageKind::journal_share, JournalShare> && is_pinned<MessageKind::key_report, KeyReport> &&
+              is_pinned<MessageKind::key_ask, KeyAsk> && is_pinned<MessageKind::key_offer, KeyOffer>);
+static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(MessageKind::key_offer));
 
 // Makes the alternative of this index and reads its fields; false: there is none.
 template <std::size_t index = 0>

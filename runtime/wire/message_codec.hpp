@@ -27,6 +27,9 @@ enum class MessageKind : std::uint8_t {
   operator_request = 11,
   operator_reply = 12,
   journal_share = 13,
+  key_report = 14,
+  key_ask = 15,
+  key_offer = 16,
 };
 
 enum class DecodeStatus : std::uint8_t {

@@ -18,7 +18,8 @@ constexpr std::size_t view_bytes = 1 + epoch_bytes + 1 + set_bytes + set_bytes +
                                    1 + set_bytes + u16_bytes;
 // Phase, reason, flags, owner, previous, pinned, restarts, generation, two sets, history.
 constexpr std::size_t group_bytes = 7 + u32_bytes + 2 * set_bytes + budget_bytes + 8;
-constexpr std::size_t state_bytes = 8 + u32_bytes + 3 * set_bytes + 1 + limits::max_groups * group_bytes;
+constexpr std::size_t keys_bytes = 3 + 8 + set_bytes;
+constexpr std::size_t state_bytes = 8 + u32_bytes + 3 * set_bytes + 1 + keys_bytes + limits::max_groups * group_bytes;
 constexpr std::size_t record_bytes = stamp_bytes + 2 * view_bytes + set_bytes + 2 * u32_bytes + state_bytes;
 static_assert(record_bytes <= record_bytes_max);
 
@@ -28,6 +29,11 @@ static_assert(2 + epoch_bytes + 1 + record_bytes + leases_bytes <= limits::messa
 
 constexpr std::size_t phase_count = static_cast<std::size_t>(GroupPhase::error) + 1;
 constexpr std::size_t reason_count = static_cast<std::size_t>(GroupReason::address_conflict) + 1;
+
+// Beside the number of groups: the key was rotated once, how that stands follows.
+constexpr std::uint8_t flag_keys = 0x80;
+static_assert(limits::max_groups < flag_keys);
+constexpr std::size_t key_phases = static_cast<std::size_t>(KeyPhase::switching) + 1;
 
 // A group's flags.
 constexpr std::uint8_t flag_wanted = 1;
@@ -118,6 +124,26 @@ void get_group(ByteReader& reader, GroupState& group) {
   if (group.last_wall_ns == 0 && group.last == Budget{}) reader.fail();
 }
 
+void put_keys(ByteWriter& writer, const KeyState& keys) {
+  writer.put_u8(static_cast<std::uint8_t>(keys.phase));
+  writer.put_u8(keys.active);
+  writer.put_u8(keys.next);
+  writer.put_u64(keys.print);
+  put(writer, keys.done);
+}
+
+// A rotation has a key to come, and comes from another one; a settled state has neither.
+void get_keys(ByteReader& reader, KeyState& keys) {
+  keys.phase = static_cast<KeyPhase>(reader.get_u8_below(key_phases));
+  keys.active = reader.get_u8();
+  keys.next = reader.get_u8();
+  keys.print = reader.get_u64();
+  get(reader, keys.done);
+  const bool settled = keys.phase == KeyPhase::settled;
+  if (keys.active == 0 || settled != (keys.next == 0) || keys.next == keys.active) reader.fail();
+  if (settled && (keys.print != 0 || !keys.done.empty())) reader.fail();
+}
+
 void put_state(ByteWriter& writer, const ClusterState& state) {
   VIGIL_ASSERT(state.group_count <= limits::max_groups);
   writer.put_u64(state.config_hash);
@@ -125,7 +151,9 @@ void put_state(ByteWriter& writer, const ClusterState& state) {
   put(writer, state.standby);
   put(writer, state.leaving);
   put(writer, state.unfenced);
-  writer.put_u8(state.group_count);
+  const bool has_keys = !(state.keys == KeyState{});
+  writer.put_u8(static_cast<std::uint8_t>(state.group_count | (has_keys ? flag_keys : 0)));
+  if (has_keys) put_keys(writer, state.keys);
   for (std::size_t i = 0; i < state.group_count; ++i) put_group(writer, state.groups[i]);
 }
 
@@ -136,7 +164,10 @@ void get_state(ByteReader& reader, ClusterState& state) {
   get(reader, state.standby);
   get(reader, state.leaving);
   get(reader, state.unfenced);
-  state.group_count = reader.get_u8_below(limits::max_groups + 1);
+  const std::uint8_t count = reader.get_u8();
+  if ((count & flag_keys) != 0) get_keys(reader, state.keys);
+  state.group_count = count & static_cast<std::uint8_t>(~flag_keys);
+  if (state.group_count > limits::max_groups) reader.fail();
   for (std::size_t i = 0; i < state.group_count && reader.ok(); ++i) get_group(reader, state.groups[i]);
 }
 

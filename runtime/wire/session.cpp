@@ -143,6 +143,7 @@ Verdict Session::on_frame(Instant now, Bytes frame, LinkIndex by) {
     std::size_t size = 0;
     if (open(keys_, frame, body_, size)) {
       arrival.body = Bytes(body_.data(), size);
+      heard_under_[arrival.header.key_id] = now;
       judge(arrival, verdict);
     } else {
       verdict.drop = Drop::wrong_tag;
@@ -409,7 +410,8 @@ void Session::account(Instant now, Verdict& verdict) {
   ++dropped_[reason];
   const bool normal = verdict.drop == Drop::other_destination || verdict.drop == Drop::reflected ||
                       verdict.drop == Drop::handshake || verdict.drop == Drop::unknown_incarnation ||
-                      verdict.drop == Drop::before_handshake || verdict.drop == Drop::awaits_silence;
+                      verdict.drop == Drop::before_handshake || verdict.drop == Drop::awaits_silence ||
+                      verdict.drop == Drop::foreign_own_id || verdict.drop == Drop::stale_challenge;
   if (normal) return;
   LogState& log = logs_[reason][std::min<std::size_t>(verdict.sender, limits::max_nodes)];
   if (log.logged && now < log.next) {

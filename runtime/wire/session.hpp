@@ -73,10 +73,10 @@ enum class Drop : std::uint8_t {
   before_handshake,    // older than the hello_ack that made its incarnation current: in flight then, normal
   replayed,
   late,
-  stale_challenge,
+  stale_challenge,     // of two answers to one question the second: normal
   wrong_protocol,
   wrong_name,
-  foreign_own_id,      // under our id, not ours; unproven
+  foreign_own_id,      // under our id, not ours; unproven: it is asked, and told of once it is proven
   duplicate_node_id,   // two lives of one node, both alive: proven
   duplicate_node_name, // a node goes by the name of another one of our configuration: proven
   unknown_type,
@@ -164,6 +164,8 @@ class Session {
 
   // What is current of a peer; not known() before its handshake.
   Incarnation current(NodeId peer) const { return peer < peers_.size() ? peers_[peer].current : Incarnation{}; }
+  // When a frame last came that was sealed under this key, whoever sent it.
+  Instant heard_under(std::uint8_t key_id) const { return heard_under_[key_id]; }
   std::uint64_t delivered() const { return delivered_; }
   std::uint64_t dropped(Drop drop) const { return dropped_[static_cast<std::size_t>(drop)]; }
 
@@ -239,6 +241,7 @@ class Session {
   Hello hello_;                                        // the newest, of whoever it was
   std::array<std::uint8_t, body_bytes_max> body_{};
   std::array<std::uint8_t, limits::frame_bytes> reply_{};
+  std::array<Instant, 256> heard_under_{};
   std::uint64_t delivered_ = 0;
   std::array<std::uint64_t, drop_count> dropped_{};
   // By reason and claimed sender; the last row is for senders out of range.

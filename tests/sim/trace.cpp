@@ -69,6 +69,9 @@ struct Describe {
     return "OperatorReply " + std::to_string(m.id) + (m.accepted ? " accepted: " : " refused: ") + m.text.str();
   }
   std::string operator()(const JournalShare&) const { return "JournalShare"; }
+  std::string operator()(const KeyReport& m) const { return "KeyReport " + std::to_string(m.id); }
+  std::string operator()(const KeyAsk& m) const { return "KeyAsk " + std::to_string(m.id); }
+  std::string operator()(const KeyOffer& m) const { return "KeyOffer " + std::to_string(m.id); }
 };
 
 }  // namespace

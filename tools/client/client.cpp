@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -124,6 +125,7 @@ Status Client::send(const Request& request) {
   std::array<std::byte, packet_bytes> packet;
   const std::size_t length = encode(request, packet);
   const ssize_t sent = ::send(fd_, packet.data(), length, MSG_NOSIGNAL);
+  explicit_bzero(packet.data(), length);  // it may have held a key
   if (sent == static_cast<ssize_t>(length)) return {};
   if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) {
     // It may have turned this client away before the question came, and said why.
@@ -185,6 +187,7 @@ Result<ClusterPicture> Client::status() {
     if (const auto* group = std::get_if<reply::Group>(&reply)) return picture.groups.push_back(*group), true;
     if (const auto* problem = std::get_if<reply::Problem>(&reply))
       return picture.problems.push_back(problem->text.str()), true;
+    if (const auto* keys = std::get_if<reply::Keys>(&reply)) return picture.keys = keys->state, true;
     return false;
   };
   if (Status done = exchange(request::GetStatus{}, take); !done) return done.error();
@@ -212,6 +215,20 @@ Status Client::follow(const request::Follow& request, const std::function<bool(c
 Result<reply::Answer> Client::operate(const request::Operate& request) {
   std::vector<reply::Answer> answers;
   if (Status done = exchange(request, collect(answers)); !done) return done.error();
+  if (answers.size() != 1) return out_of_place(path_);
+  return answers.front();
+}
+
+Result<reply::Answer> Client::rotate_key(std::span<const std::uint8_t> given) {
+  request::RotateKey request;
+  request.given = given.size() == request.key.size();
+  if (request.given) std::copy(given.begin(), given.end(), request.key.begin());
+  Request asked = request;
+  std::vector<reply::Answer> answers;
+  const Status done = exchange(asked, collect(answers));
+  explicit_bzero(request.key.data(), request.key.size());
+  explicit_bzero(std::get<request::RotateKey>(asked).key.data(), request.key.size());
+  if (!done) return done.error();
   if (answers.size() != 1) return out_of_place(path_);
   return answers.front();
 }

@@ -21,6 +21,7 @@ struct ClusterPicture {
   std::vector<reply::Node> nodes;        // every configured node, by id
   std::vector<reply::Adapter> adapters;  // of the node that answered
   std::vector<reply::Group> groups;      // every configured group
+  KeyState keys;
   std::vector<std::string> problems;     // what the node that answered says is wrong, beyond what these show
 
   const reply::Node* node(NodeId id) const;
@@ -54,6 +55,8 @@ class Client {
   Status follow(const request::Follow& request, const std::function<bool(const reply::Journal&)>& each);
   // The coordinator's word; accepted == false is an answer, not an Error.
   Result<reply::Answer> operate(const request::Operate& request);
+  // As operate(). `given`: 32 bytes, or none for a random key.
+  Result<reply::Answer> rotate_key(std::span<const std::uint8_t> given);
   Result<NameList> names();
   Result<reply::Version> version();
 

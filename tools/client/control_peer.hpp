@@ -23,7 +23,8 @@ enum class Right { read, command };
 inline Right right_of(const ucred& peer) { return peer.uid == 0 ? Right::command : Right::read; }
 
 inline bool permits(Right right, const Request& request) {
-  return right == Right::command || !std::holds_alternative<request::Operate>(request);
+  const bool commands = std::holds_alternative<request::Operate>(request) || std::holds_alternative<request::RotateKey>(request);
+  return right == Right::command || !commands;
 }
 
 inline constexpr std::string_view not_permitted_text =

@@ -120,6 +120,12 @@ void fields(Io&, T&) {}
 template <typename Io, Is<request::GetVersion> T>
 void fields(Io&, T&) {}
 
+template <typename Io, Is<request::RotateKey> T>
+void fields(Io& io, T& rotate) {
+  io.boolean(rotate.given);
+  for (auto& byte : rotate.key) io.u8(byte);
+}
+
 template <typename Io, Is<reply::Cluster> T>
 void fields(Io& io, T& cluster) {
   io.text(cluster.name);
@@ -237,6 +243,15 @@ void fields(Io&, T&) {}
 template <typename Io, Is<reply::Problem> T>
 void fields(Io& io, T& problem) {
   io.text(problem.text);
+}
+
+template <typename Io, Is<reply::Keys> T>
+void fields(Io& io, T& keys) {
+  io.enumeration(keys.state.phase, KeyPhase::switching);
+  io.u8(keys.state.active);
+  io.u8(keys.state.next);
+  io.u64(keys.state.print);
+  io.nodes(keys.state.done);
 }
 
 // ---- packets -------------------------------------------------------------------------------------

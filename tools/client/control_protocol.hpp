@@ -14,6 +14,7 @@
 // what was decoded gives the same bytes again.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -73,10 +74,17 @@ struct GetVersion {
   bool operator==(const GetVersion&) const = default;
 };
 
+// A new cluster key, made by vigild or given here; answered by Answer once the cluster has begun with it.
+struct RotateKey {
+  bool given = false;
+  std::array<std::uint8_t, 32> key{};  // zeros unless given; whoever holds this record wipes it
+  bool operator==(const RotateKey&) const = default;
+};
+
 }  // namespace request
 
 using Request = std::variant<request::GetStatus, request::GetJournal, request::Follow, request::Operate,
-                             request::GetNames, request::GetVersion>;
+                             request::GetNames, request::GetVersion, request::RotateKey>;
 
 // ---- Replies -------------------------------------------------------------------------------------
 
@@ -239,10 +247,16 @@ struct Problem {
   bool operator==(const Problem&) const = default;
 };
 
+// How the cluster key stands: ids, never bytes.
+struct Keys {
+  KeyState state;
+  bool operator==(const Keys&) const = default;
+};
+
 }  // namespace reply
 
 using Reply = std::variant<reply::Cluster, reply::Node, reply::Adapter, reply::Group, reply::Journal, reply::NameItem,
-                           reply::Version, reply::Answer, reply::Refused, reply::End, reply::Problem>;
+                           reply::Version, reply::Answer, reply::Refused, reply::End, reply::Problem, reply::Keys>;
 
 // ---- Bytes ---------------------------------------------------------------------------------------
 

@@ -201,6 +201,10 @@ bool StatusStream::next(std::span<std::byte> buffer, std::size_t& length) {
         return true;
       }
       break;
+    case Stage::keys:
+      length = encode(reply::Keys{status_->committed.state.keys}, buffer);
+      stage_ = Stage::end;
+      return true;
     case Stage::end:
       length = encode(reply::End{}, buffer);
       stage_ = Stage::over;

@@ -32,6 +32,7 @@ struct Arguments {
   WhyOptions why;
   EventsOptions events;
   OperateOptions operate;
+  RotateOptions rotate;
   std::string file;
   bool version_json = false;
   std::function<int()> run;
@@ -122,6 +123,12 @@ void add_local(CLI::App& app, Arguments& given) {
   command = key->add_subcommand("generate", "make a new key, mode 0600; never replaces a file");
   command->add_option("file", given.file, "where to")->required()->type_name("FILE");
   command->callback([&] { given.run = [&] { return run_key_generate(given.file); }; });
+
+  command = key->add_subcommand("rotate", "give every member a new key, without losing a heartbeat");
+  command->add_option("--from-file", given.rotate.from_file, "the new key, as 'vigil key generate' makes it")->type_name("FILE");
+  command->add_flag("!--no-wait", given.rotate.wait, "return once the rotation has begun");
+  command->add_option("--timeout", given.rotate.timeout_s, "how long to wait for its end, seconds")->capture_default_str();
+  command->callback([&] { given.run = [&] { return run_key_rotate(given.socket, given.rotate); }; });
 
   command = app.add_subcommand("version", "the releases of vigil and of the running vigild");
   command->add_flag("--json", given.version_json, "as JSON");

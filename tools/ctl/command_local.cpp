@@ -96,7 +96,8 @@ _vigil() {
     node\ *) [[ ${#words[@]} == 2 ]] && offer="$(_vigil_names nodes)"; offer+=' --no-wait --timeout' ;;
     fence) offer='confirm --help' ;;
     'fence confirm') offer="$(_vigil_names nodes) --yes --help" ;;
-    key) offer='generate --help' ;;
+    key) offer='generate rotate --help' ;;
+    'key rotate') offer='--from-file --no-wait --timeout --help' ;;
     completion) offer='bash --help' ;;
     check-config | 'key generate') compopt -o default; COMPREPLY=(); return ;;
   esac

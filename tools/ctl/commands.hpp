@@ -49,6 +49,14 @@ int run_operate(const std::string& socket, const OperateOptions& options);
 
 int run_check_config(const std::string& path);
 int run_key_generate(const std::string& path);
+
+struct RotateOptions {
+  std::string from_file;  // empty: vigild makes a random key
+  bool wait = true;
+  double timeout_s = 60;
+};
+// Asks for a new cluster key, and watches until every member uses it and the old one is refused.
+int run_key_rotate(const std::string& socket, const RotateOptions& options);
 int run_version(const std::string& socket, bool json);
 int run_completion_bash();
 enum class NamesOf { nodes, groups };

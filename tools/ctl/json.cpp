@@ -235,6 +235,11 @@ std::string status_json(const ClusterPicture& picture) {
   json["lease_gaps"] = c.lease_gaps;
   json["late_count"] = c.late_count;
   json["worst_lateness_ms"] = c.worst_lateness.ms();
+  const KeyState& keys = picture.keys;
+  json["key"] = {{"phase", word(keys.phase)},
+                 {"active", keys.active == 0 ? Json() : Json(keys.active)},
+                 {"next", keys.next == 0 ? Json() : Json(keys.next)},
+                 {"done", picture.names_of(keys.done)}};
   const auto problems = problems_of(picture);
   json["healthy"] = problems.empty();
   json["problems"] = problems;

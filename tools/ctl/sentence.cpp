@@ -18,7 +18,7 @@ struct Noun {
   EventName event;
   const char* text;
 };
-constexpr std::array<Noun, 35> nouns = {{
+constexpr std::array<Noun, 36> nouns = {{
     {EventName::none, "{g}"},
     {EventName::node_up, "the arrival of {s}"},
     {EventName::node_up_complete, "the placement of groups after the arrival of {s}"},
@@ -54,6 +54,7 @@ constexpr std::array<Noun, 35> nouns = {{
     {EventName::late, "a late wake-up of its own loop"},
     {EventName::node_refused, "keeping {s} out"},
     {EventName::clock_apart, "the wall clock of {s}"},
+    {EventName::key_rotation, "the rotation of the cluster key"},
 }};
 static_assert(nouns.size() == static_cast<std::size_t>(EventName::count_));
 

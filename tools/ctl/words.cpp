@@ -20,6 +20,18 @@ std::string_view word(NodeRole role) {
   return "unknown";
 }
 
+std::string_view word(KeyPhase phase) {
+  switch (phase) {
+    case KeyPhase::settled:
+      return "settled";
+    case KeyPhase::spreading:
+      return "spreading";
+    case KeyPhase::switching:
+      return "switching";
+  }
+  return "unknown";
+}
+
 std::string_view word(LinkState state) {
   switch (state) {
     case LinkState::unknown:

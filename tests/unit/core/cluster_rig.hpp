@@ -20,7 +20,8 @@ namespace vigil::testing {
 
 inline const char* const message_texts[] = {
     "Prepare",         "Promise", "Nack",      "Accept",          "Accepted",      "Commit",      "Fetch",
-    "CommittedRecord", "Report",  "ReportAck", "OperatorRequest", "OperatorReply", "JournalShare"};
+    "CommittedRecord", "Report",  "ReportAck", "OperatorRequest", "OperatorReply", "JournalShare",
+    "KeyReport",       "KeyAsk",  "KeyOffer"};
 
 class ClusterRig {
  public:

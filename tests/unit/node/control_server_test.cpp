@@ -81,6 +81,7 @@ class Server : private ControlSource {
   std::atomic<int> asked{0};
   std::atomic<std::uint64_t> last_id{0};
   OperatorCommand last_command;
+  std::vector<std::uint8_t> given_key;
   std::atomic<bool> answer_at_once{true};
 
  private:
@@ -114,6 +115,11 @@ class Server : private ControlSource {
     last_id = id;
     ++asked;
     if (answer_at_once) server_->answer(id, true, "web moves to gamma");
+  }
+  void on_rotate(std::uint64_t id, std::span<const std::uint8_t> given) override {
+    given_key.assign(given.begin(), given.end());
+    ++asked;
+    server_->answer(id, true, "key 2 is made");
   }
 
   std::unique_ptr<ClusterConfig> config_;
@@ -308,6 +314,25 @@ void an_operators_word_goes_to_the_core_and_back(void**) {
   assert_int_equal(server.last_command.node, 2);
 }
 
+void a_new_key_goes_to_the_daemon(void**) {
+  Server server;
+  auto client = control::Client::connect(server.path);
+  assert_true(client.ok());
+  auto answer = client->rotate_key({});
+  assert_true(answer.ok());
+  assert_true(answer->accepted);
+  assert_int_equal(server.given_key.size(), 0);
+  std::array<std::uint8_t, 32> key{};
+  key.fill(7);
+  answer = client->rotate_key(key);
+  assert_true(answer.ok());
+  assert_string_equal(answer->text.c_str(), "key 2 is made");
+  assert_int_equal(server.given_key.size(), key.size());
+  assert_memory_equal(server.given_key.data(), key.data(), key.size());
+  // Members of the group may look, and may not ask for this.
+  assert_false(control::permits(control::Right::read, control::request::RotateKey{}));
+}
+
 void an_answer_may_take_its_time(void**) {
   Server server;
   server.answer_at_once = false;
@@ -476,6 +501,7 @@ class Nobody : public ControlSource {
  public:
   void describe(NodeStatus&) override {}
   void on_operator(std::uint64_t, const OperatorCommand&) override {}
+  void on_rotate(std::uint64_t, std::span<const std::uint8_t>) override {}
 };
 
 void what_an_earlier_daemon_left_is_replaced(void**) {
@@ -514,6 +540,7 @@ int main() {
       cmocka_unit_test(a_follower_hears_what_happens),
       cmocka_unit_test(a_follower_of_one_group_hears_nothing_of_others),
       cmocka_unit_test(an_operators_word_goes_to_the_core_and_back),
+      cmocka_unit_test(a_new_key_goes_to_the_daemon),
       cmocka_unit_test(an_answer_may_take_its_time),
       cmocka_unit_test(an_answer_for_nobody_harms_nobody),
       cmocka_unit_test(unknown_names_are_refused_with_a_word),

@@ -13,13 +13,7 @@ using wire::Drop;
 
 Instant now_{Duration::from_s(1000).ns};
 
-Refusal of(Drop cause, NodeId sender) {
-  Refusal refusal;
-  refusal.cause = cause;
-  refusal.sender = sender;
-  refusal.whence = "eth0";
-  return refusal;
-}
+bool told(Refusals& refusals, Drop cause, NodeId sender) { return refusals.note(now_, cause, sender).tell; }
 
 int standing(const Refusals& refusals) {
   int count = 0;
@@ -29,23 +23,23 @@ int standing(const Refusals& refusals) {
 
 void what_is_proven_is_told_at_once_and_once(void**) {
   Refusals refusals;
-  assert_non_null(refusals.note(now_, of(Drop::duplicate_node_id, 2)));
-  for (int i = 0; i < 1000; ++i) assert_null(refusals.note(now_, of(Drop::duplicate_node_id, 2)));
+  assert_true(told(refusals, Drop::duplicate_node_id, 2));
+  for (int i = 0; i < 1000; ++i) assert_false(told(refusals, Drop::duplicate_node_id, 2));
   assert_int_equal(standing(refusals), 1);
-  assert_non_null(refusals.note(now_, of(Drop::duplicate_node_name, 2)));  // another cause
-  assert_non_null(refusals.note(now_, of(Drop::duplicate_node_id, 3)));    // another sender
+  assert_true(told(refusals, Drop::duplicate_node_name, 2));  // another cause
+  assert_true(told(refusals, Drop::duplicate_node_id, 3));    // another sender
   assert_int_equal(standing(refusals), 3);
 }
 
 // One damaged frame is no stranger.
 void what_anybody_may_have_sent_needs_more_of_it(void**) {
   Refusals refusals;
-  assert_null(refusals.note(now_, of(Drop::wrong_tag, 1)));
-  assert_null(refusals.note(now_, of(Drop::wrong_tag, 1)));
+  assert_false(told(refusals, Drop::wrong_tag, 1));
+  assert_false(told(refusals, Drop::wrong_tag, 1));
   assert_int_equal(standing(refusals), 0);
-  const Refusal* told = refusals.note(now_, of(Drop::wrong_tag, 1));
-  assert_non_null(told);
-  assert_int_equal(told->frames, Refusals::enough);
+  const Refusals::Noted third = refusals.note(now_, Drop::wrong_tag, 1);
+  assert_true(third.tell);
+  assert_int_equal(third.refusal->frames, Refusals::enough);
   assert_int_equal(standing(refusals), 1);
 }
 
@@ -53,7 +47,7 @@ void silence_ends_it_and_it_is_not_told_anew_at_once(void**) {
   Refusals refusals;
   int ended = 0;
   const auto expire = [&] { refusals.expire(now_, [&](const Refusal&) { ++ended; }); };
-  assert_non_null(refusals.note(now_, of(Drop::wrong_name, 1)));
+  assert_true(told(refusals, Drop::wrong_name, 1));
   now_ = now_ + Refusals::quiet - Duration::from_ms(1);
   expire();
   assert_int_equal(ended, 0);
@@ -61,21 +55,21 @@ void silence_ends_it_and_it_is_not_told_anew_at_once(void**) {
   expire();
   assert_int_equal(ended, 1);
   assert_int_equal(standing(refusals), 0);
-  assert_null(refusals.note(now_, of(Drop::wrong_name, 1)));  // shown in the status, but no second line
+  assert_false(told(refusals, Drop::wrong_name, 1));  // shown in the status, but no second line
   assert_int_equal(standing(refusals), 1);
   now_ = now_ + Refusals::quiet;
   expire();
   assert_int_equal(ended, 1);  // what was not told is not said to be over
   now_ = now_ + Refusals::retell;
-  assert_non_null(refusals.note(now_, of(Drop::wrong_name, 1)));
+  assert_true(told(refusals, Drop::wrong_name, 1));
 }
 
 // Forged senders of every kind do not grow it, and cannot push out what is there.
 void it_is_bounded(void**) {
   Refusals refusals;
-  assert_non_null(refusals.note(now_, of(Drop::duplicate_node_id, 0)));
+  assert_true(told(refusals, Drop::duplicate_node_id, 0));
   for (int sender = 0; sender < 256; ++sender)
-    for (int i = 0; i < 5; ++i) refusals.note(now_, of(Drop::wrong_tag, static_cast<NodeId>(sender)));
+    for (int i = 0; i < 5; ++i) told(refusals, Drop::wrong_tag, static_cast<NodeId>(sender));
   assert_int_equal(standing(refusals), Refusals::capacity);
   int proven = 0;
   refusals.each([&](const Refusal& one) { proven += one.cause == Drop::duplicate_node_id ? 1 : 0; });

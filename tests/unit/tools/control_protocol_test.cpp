@@ -23,7 +23,9 @@ std::vector<Request> requests() {
           request::Operate{OperatorVerb::move_group, "web", "beta"},
           request::Operate{OperatorVerb::confirm_down, "", "alpha"},
           request::GetNames{},
-          request::GetVersion{}};
+          request::GetVersion{},
+          request::RotateKey{},
+          request::RotateKey{true, {1, 2, 255}}};
 }
 
 std::vector<Reply> replies() {
@@ -41,6 +43,8 @@ std::vector<Reply> replies() {
   all.push_back(reply::Answer{true, "web goes to beta"});
   all.push_back(reply::Refused{reply::Refusal::unknown_name, "there is no group 'wbe'"});
   all.push_back(reply::End{});
+  all.push_back(reply::Problem{"gamma is refused (eth0): its key differs"});
+  all.push_back(reply::Keys{{KeyPhase::switching, 1, 2, 77, NodeSet::from_bits(5)}});
   return all;
 }
 

@@ -144,6 +144,11 @@ class FakeVigild {
     reply(fd, control::journal_reply(*config_, now));
     shutdown(fd, SHUT_RDWR);
   }
+  void answer(int fd, const control::request::RotateKey&) {
+    reply(fd, control::reply::Answer{true, "key 2 is made; every member fetches it"});
+    reply(fd, control::reply::End{});
+    status_->committed.state.keys = {KeyPhase::settled, 2, 0, 0, {}};  // and is through with it at once
+  }
   void answer(int fd, const control::request::Operate& operate) {
     OperatorCommand command;
     control::reply::Refused refused;

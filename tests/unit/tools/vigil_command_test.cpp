@@ -90,6 +90,9 @@ void exit_codes_are_as_documented(void**) {
       {{"node"}, 2, "", "see: vigil node --help"},
       {{"fence", "confirm", "alpha"}, 2, "", "give --yes"},
       {{"fence", "confirm", "alpha", "--yes"}, 0, "so be it", ""},
+      {{"key", "rotate", "--from-file", "/nonexistent"}, 1, "", "open the cluster key '/nonexistent'"},
+      {{"key", "rotate", "--key", std::string(64, 'a')}, 2, "", "--key"},  // no key in a process's arguments
+      {{"key", "rotate"}, 0, "key 2 is made; every member fetches it\nthe old key is refused\n", ""},
       {{"version"}, 0, "vigild 0.1.0", ""},
       {{"--version"}, 0, "vigil 0.1.0", ""},
       {{"why", "--help"}, 0, "Exit status:", ""},
@@ -222,7 +225,7 @@ void json_has_its_members(void**) {
       "schema",   "cluster",      "config_hash",   "config_version", "profile",        "timing_ms",        "self",
       "role",     "role_text",    "quorate",       "epoch",          "record_version", "coordinator",      "members",
       "voters",   "votes_needed", "view_changing", "lease_left_ms",  "lease_gaps",     "late_count",       "healthy",
-      "problems", "nodes",        "groups",        "links",          "adapters",       "worst_lateness_ms"};
+      "problems", "key",      "nodes",        "groups",        "links",          "adapters",       "worst_lateness_ms"};
   for (const char* name : top) assert_true(status.contains(name));
   assert_int_equal(status.size(), std::size(top));
   const Json& group = status["groups"][0];

@@ -55,6 +55,35 @@ void records_round_trip(void**) {
       }
 }
 
+// A cluster whose key was never rotated has the bytes that it always had; any other says how that stands.
+void the_state_of_the_key_round_trips(void**) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    RandomMessages make(seed, 5, 32);
+    Record sent = make.record();
+    const std::size_t without = encoded(sent).size();
+    sent.state.keys = make.keys();
+    const Encoded bytes = encoded(sent);
+    assert_true(bytes.size() > without);
+    assert_true(bytes.size() <= wire::record_bytes_max);
+    wire::ByteReader reader(bytes);
+    Record received;
+    wire::decode_record(reader, received);
+    assert_true(reader.finished());
+    assert_true(received == sent);
+  }
+  const auto broken = [](KeyState keys) {
+    Record record;
+    record.state.keys = keys;
+    return !decodes(record);
+  };
+  assert_true(broken({KeyPhase::settled, 0, 0, 1, {}}));
+  assert_true(broken({KeyPhase::settled, 1, 2, 0, {}}));
+  assert_true(broken({KeyPhase::settled, 1, 0, 0, NodeSet::of(1)}));
+  assert_true(broken({KeyPhase::spreading, 1, 0, 1, {}}));
+  assert_true(broken({KeyPhase::spreading, 0, 2, 1, {}}));
+  assert_true(broken({KeyPhase::switching, 2, 2, 1, {}}));
+}
+
 // What was decoded gives the same bytes again: every field got through, for every kind.
 void messages_round_trip(void**) {
   for (std::size_t kind = 0; kind < std::variant_size_v<Message>; ++kind)
@@ -111,6 +140,11 @@ void every_field_travels(void**) {
   assert_true(differs(OperatorReply{}, [](OperatorReply& r) { r.text = "x"; }));
   assert_true(differs(JournalShare{}, [](JournalShare& j) { j.entry.adapter = 1; }));
   assert_true(differs(JournalShare{}, [](JournalShare& j) { j.entry.text = "x"; }));
+  assert_true(differs(KeyReport{}, [](KeyReport& k) { k.step = KeyStep::sends; }));
+  assert_true(differs(KeyReport{}, [](KeyReport& k) { k.sending = 1; }));
+  assert_true(differs(KeyReport{}, [](KeyReport& k) { k.print = 1; }));
+  assert_true(differs(KeyAsk{}, [](KeyAsk& k) { k.public_key[31] = 1; }));
+  assert_true(differs(KeyOffer{}, [](KeyOffer& k) { k.sealed[79] = 1; }));
 }
 
 void every_cut_is_malformed(void**) {
@@ -156,7 +190,7 @@ void newer_releases_are_understood(void**) {
   assert_int_equal(std::get<ReportAck>(read).serial, 77);
   bytes.push_back(0);
   assert_true(wire::decode_message(bytes, read) == DecodeStatus::malformed);
-  const Encoded unknown{14, 1, 1, 2, 3};
+  const Encoded unknown{std::variant_size_v<Message> + 1, 1, 1, 2, 3};
   assert_true(wire::decode_message(unknown, read) == DecodeStatus::unknown_kind);
   const Encoded none{0, 1};
   assert_true(wire::decode_message(none, read) == DecodeStatus::malformed);
@@ -284,6 +318,7 @@ void sizes(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(records_round_trip),
+      cmocka_unit_test(the_state_of_the_key_round_trips),
       cmocka_unit_test(messages_round_trip),
       cmocka_unit_test(every_field_travels),
       cmocka_unit_test(every_cut_is_malformed),

@@ -144,6 +144,23 @@ class RandomMessages {
     return entry;
   }
 
+  std::uint8_t key_id() { return static_cast<std::uint8_t>(random_.between(1, 255)); }
+
+  template <std::size_t N>
+  std::array<std::uint8_t, N> bytes() {
+    std::array<std::uint8_t, N> bytes;
+    for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random_.next());
+    return bytes;
+  }
+
+  // A rotation under way, or one that is over.
+  KeyState keys() {
+    const std::uint8_t active = key_id();
+    if (random_.chance(30)) return {KeyPhase::settled, active, 0, 0, {}};
+    const auto next = static_cast<std::uint8_t>(active % 255 + 1);
+    return {random_.chance(50) ? KeyPhase::spreading : KeyPhase::switching, active, next, random_.next(), set()};
+  }
+
   OperatorCommand operator_command() {
     return {static_cast<OperatorVerb>(random_.below(8)), static_cast<GroupIndex>(random_.below(limits::max_groups)), node()};
   }
@@ -173,7 +190,11 @@ class RandomMessages {
       case 9: return ReportAck{u32()};
       case 10: return OperatorRequest{random_.next(), operator_command()};
       case 11: return OperatorReply{random_.next(), random_.chance(50), text<127>()};
-      default: return JournalShare{journal_entry()};
+      case 12: return JournalShare{journal_entry()};
+      case 13:
+        return KeyReport{static_cast<KeyStep>(random_.below(3)), key_id(), key_id(), random_.next()};
+      case 14: return KeyAsk{key_id(), bytes<32>()};
+      default: return KeyOffer{key_id(), bytes<80>()};
     }
   }
 

@@ -218,6 +218,81 @@ void a_recording_from_before_the_receivers_restart_is_stale(void**) {
   for (const LinkIndex link : links) assert_true(b->receive(a.send(link), link).is_delivered());
 }
 
+// Frames of every kind, in both directions, that were all believed once: played back to whoever they were for,
+// back to who sent them, to somebody else, cut, lengthened, and with each single bit changed.
+void no_kind_of_frame_can_be_replayed_reflected_or_forged(void**) {
+  Node a(0, 11);
+  Node b(1, 22);
+  Node c(2, 33);
+  introduce(a, c);
+  introduce(b, c);
+  std::vector<Frame> frames = introduce(a, b);
+  for (const FrameType type : {FrameType::heartbeat, FrameType::ack, FrameType::fragment}) {
+    frames.push_back(a.send(0, type, 1));
+    assert_true(b.receive(frames.back()).is_delivered());
+    frames.push_back(b.send(0, type, 0));
+    assert_true(a.receive(frames.back()).is_delivered());
+  }
+  NodeSet kinds;  // of frame types, rather
+  for (const Frame& frame : frames) kinds.add(frame[2]);
+  assert_int_equal(kinds.bits(), 0b111110);
+
+  unsigned long believed = 0;
+  unsigned long answered = 0;
+  const auto play = [&](Node& node, const Frame& frame) {
+    pass(Duration::from_ms(20));  // so that no limit hides an answer
+    const Verdict verdict = node.receive(frame);
+    believed += verdict.is_delivered() || verdict.became_current || verdict.hello != nullptr ? 1 : 0;
+    answered += verdict.reply.empty() ? 0 : 1;
+  };
+  for (const Frame& frame : frames)
+    for (Node* node : {&a, &b, &c}) {
+      play(*node, frame);
+      Frame changed = frame;
+      changed.pop_back();
+      play(*node, changed);
+      changed = frame;
+      changed.push_back(0);
+      play(*node, changed);
+      for (std::size_t bit = 0; bit < frame.size() * 8; ++bit) {
+        changed = frame;
+        changed[bit / 8] ^= static_cast<std::uint8_t>(1u << bit % 8);
+        play(*node, changed);
+      }
+    }
+  assert_int_equal(believed, 0);
+  assert_int_equal(answered, 0);
+  for (Node* node : {&a, &b, &c})
+    for (NodeId peer = 0; peer < 3; ++peer)
+      if (peer != (node == &a ? 0 : node == &b ? 1 : 2))
+        assert_int_equal(node->session->current(peer).start_id, 11 * (peer + 1));
+  assert_true(b.receive(a.send()).is_delivered());  // and nobody is locked out by it
+  assert_true(a.receive(b.send()).is_delivered());
+}
+
+// The sender changes its key between two frames: the stream of its frames goes on.
+void a_change_of_keys_loses_no_frame(void**) {
+  Node a(0, 11);
+  Node b(1, 22);
+  introduce(a, b);
+  const std::array<std::uint8_t, wire::key_bytes> next{43};
+  const Frame before = a.send();
+  assert_true(a.keys.add(2, next).ok());
+  assert_true(b.keys.add(2, next).ok());
+  assert_true(b.receive(before).is_delivered());
+  assert_true(a.keys.activate(2).ok());
+  const Frame old_key_late = b.send();
+  assert_true(b.receive(a.send()).is_delivered());
+  assert_true(a.receive(old_key_late).is_delivered());
+  assert_true(b.session->heard_under(2) == now_);
+  assert_true(b.keys.activate(2).ok());
+  assert_true(a.keys.remove(1).ok());
+  assert_true(b.keys.remove(1).ok());
+  assert_true(a.receive(b.send()).is_delivered());
+  assert_int_equal(drop_of(b.receive(before)), Drop::unknown_key);
+  assert_true((b.session->current(0) == Incarnation{100, 11}));
+}
+
 // ---- Incarnations --------------------------------------------------------------------------------------
 
 void a_new_life_replaces_the_old_for_good(void**) {
@@ -658,6 +733,8 @@ int main() {
       cmocka_unit_test(reordering_is_tolerated_within_window_and_time),
       cmocka_unit_test(a_recording_on_another_link_is_stale),
       cmocka_unit_test(a_recording_from_before_the_receivers_restart_is_stale),
+      cmocka_unit_test(no_kind_of_frame_can_be_replayed_reflected_or_forged),
+      cmocka_unit_test(a_change_of_keys_loses_no_frame),
       cmocka_unit_test(a_new_life_replaces_the_old_for_good),
       cmocka_unit_test(a_dead_life_cannot_be_replayed_after_the_receivers_restart),
       cmocka_unit_test(a_new_life_waits_for_the_old_ones_silence),

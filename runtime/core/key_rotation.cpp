@@ -1,0 +1,27 @@
+#include "runtime/core/key_rotation.hpp"
+
+namespace vigil {
+
+void apply_key_report(NodeId from, const KeyReport& report, KeyState& keys) {
+  if (report.step == KeyStep::begin) {
+    if (keys.phase != KeyPhase::settled || report.id == 0 || report.id == report.sending) return;
+    if (keys.active != 0 && report.sending != keys.active) return;  // it is behind: first it follows
+    keys = {KeyPhase::spreading, report.sending, report.id, report.print, NodeSet::of(from)};
+    return;
+  }
+  const KeyPhase fits = report.step == KeyStep::holds ? KeyPhase::spreading : KeyPhase::switching;
+  if (keys.phase != fits || report.id != keys.next || report.print != keys.print) return;
+  if (report.step == KeyStep::sends && report.sending != report.id) return;
+  keys.done.add(from);
+}
+
+void advance_keys(NodeSet members, KeyState& keys) {
+  if (keys.phase == KeyPhase::spreading && !keys.done.intersects(members))
+    keys = {KeyPhase::settled, keys.active, 0, 0, {}};
+  else if (keys.phase == KeyPhase::spreading && keys.done.includes(members))
+    keys = {KeyPhase::switching, keys.active, keys.next, keys.print, {}};
+  else if (keys.phase == KeyPhase::switching && keys.done.includes(members))
+    keys = {KeyPhase::settled, keys.next, 0, 0, {}};
+}
+
+}  // namespace vigil

@@ -1,0 +1,105 @@
+// A rotation goes on when every member has done its part, whoever comes, goes or says old things meanwhile.
+#include "runtime/core/key_rotation.hpp"
+
+// Last: its macros clash with the standard library.
+#include "tests/unit/cmocka.hpp"
+
+namespace {
+
+using namespace vigil;
+
+constexpr std::uint64_t print = 77;
+constexpr NodeSet three = NodeSet::from_bits(0b111);
+
+void say(KeyState& keys, NodeId from, KeyStep step, std::uint8_t id = 2, std::uint8_t sending = 1, std::uint64_t which = print) {
+  apply_key_report(from, {step, id, sending, which}, keys);
+}
+
+KeyState begun() {
+  KeyState keys;
+  say(keys, 0, KeyStep::begin);
+  return keys;
+}
+
+KeyState switching() {
+  KeyState keys = begun();
+  for (const NodeId node : three) say(keys, node, KeyStep::holds);
+  advance_keys(three, keys);
+  return keys;
+}
+
+void all_members_take_each_step(void**) {
+  KeyState keys = begun();
+  assert_int_equal(keys.phase, KeyPhase::spreading);
+  assert_int_equal(keys.active, 1);
+  assert_int_equal(keys.next, 2);
+  assert_true(keys.done == NodeSet::of(0));
+  say(keys, 1, KeyStep::holds);
+  advance_keys(three, keys);
+  assert_int_equal(keys.phase, KeyPhase::spreading);  // one is missing
+  say(keys, 2, KeyStep::holds);
+  advance_keys(three, keys);
+  assert_int_equal(keys.phase, KeyPhase::switching);
+  assert_true(keys.done.empty());
+  for (const NodeId node : {NodeId{0}, NodeId{2}}) say(keys, node, KeyStep::sends, 2, 2);
+  advance_keys(three, keys);
+  assert_int_equal(keys.phase, KeyPhase::switching);
+  say(keys, 1, KeyStep::sends, 2, 2);
+  advance_keys(three, keys);
+  assert_true((keys == KeyState{KeyPhase::settled, 2, 0, 0, {}}));
+}
+
+void who_leaves_is_not_waited_for_and_who_comes_is(void**) {
+  KeyState keys = begun();
+  say(keys, 1, KeyStep::holds);
+  advance_keys(NodeSet::from_bits(0b1111), keys);
+  assert_int_equal(keys.phase, KeyPhase::spreading);
+  advance_keys(NodeSet::from_bits(0b0011), keys);
+  assert_int_equal(keys.phase, KeyPhase::switching);
+}
+
+// Who made the key died before anybody fetched it.
+void without_a_holder_it_is_given_up(void**) {
+  KeyState keys = begun();
+  advance_keys(NodeSet::from_bits(0b110), keys);
+  assert_true((keys == KeyState{KeyPhase::settled, 1, 0, 0, {}}));
+  keys = begun();
+  say(keys, 2, KeyStep::holds);
+  advance_keys(NodeSet::from_bits(0b110), keys);
+  assert_int_equal(keys.phase, KeyPhase::spreading);  // it can be fetched from node 2
+}
+
+void old_and_foreign_words_change_nothing(void**) {
+  const KeyState spreading = begun();
+  KeyState keys = spreading;
+  say(keys, 1, KeyStep::begin, 3);                 // a second rotation at once
+  say(keys, 1, KeyStep::holds, 3);                 // of another key
+  say(keys, 1, KeyStep::holds, 2, 1, print + 1);   // of another key under the same id
+  say(keys, 1, KeyStep::sends, 2, 2);              // too early
+  assert_true(keys == spreading);
+  const KeyState before = switching();
+  keys = before;
+  say(keys, 1, KeyStep::holds);                    // too late
+  say(keys, 1, KeyStep::sends, 2, 1);              // it does not
+  say(keys, 1, KeyStep::begin, 3);
+  assert_true(keys == before);
+  keys = {KeyPhase::settled, 2, 0, 0, {}};
+  const KeyState settled = keys;
+  say(keys, 1, KeyStep::holds);
+  say(keys, 1, KeyStep::sends, 2, 2);
+  say(keys, 1, KeyStep::begin, 2, 1);              // it is behind: it sends under a retired key
+  say(keys, 1, KeyStep::begin, 2, 2);              // to the key that is
+  assert_true(keys == settled);
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(all_members_take_each_step),
+      cmocka_unit_test(who_leaves_is_not_waited_for_and_who_comes_is),
+      cmocka_unit_test(without_a_holder_it_is_given_up),
+      cmocka_unit_test(old_and_foreign_words_change_nothing),
+  };
+  return cmocka_run_group_tests_name("core/key_rotation", tests, nullptr, nullptr);
+}
