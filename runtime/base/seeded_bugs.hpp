@@ -21,6 +21,30 @@ enum class Bug : std::uint8_t {
   forget_accepted_on_promise,     // a promise does not carry the newest accepted record
   late_accuser_not_held_back,     // a stalled node accuses on the strength of its own lateness
   lease_survives_quorum_loss,     // acknowledgements of less than a quorum renew the lease
+  accept_below_promise,           // a voter accepts a record of an epoch older than the one it has promised
+  later_promise_readmits,         // a later promise acknowledges again whom an earlier one left out
+  commit_undoes_vote,             // a commit of an older epoch acknowledges again whom a newer vote left out
+  no_restart_wait,                // a restarted voter does not wait for the leases that it acknowledged before
+  reuse_epochs_after_restart,     // a restarted voter does not honour its stored ceiling
+  admitted_before_clean,          // a restarted node is admitted before what it left running is stopped
+  candidate_keeps_own_base,       // a candidate does not adopt the newest record among its promises
+  cold_start_with_survivors,      // voters that remember a record count as restarted ones
+  other_life_counts_as_survivor,  // a restarted member counts for the life that the old view knew
+  commit_without_joiners,         // a view commits before those who join have accepted it
+  stamp_used_twice,               // an abandoned proposal leaves its stamp to the next one
+  own_remainder_alone,            // the candidate's own word on a lease counts, not the longest
+  accept_without_remainders,      // Accept says that no lease is left of those it leaves out
+  install_older_record,           // a committed record that comes late is installed over a newer one
+  readmit_voted_out_life,         // a life that was voted out is admitted again
+  record_ack_once,                // an acknowledgement is not recorded while an earlier one still counts
+  remainder_without_drift,        // a voter reckons a lease's end without the drift of clocks
+  release_before_stopped,         // a holder reports the release while its application still stops
+  stale_release_counts,           // a release of an earlier ownership proves the present one stopped
+  proof_outlives_generation,      // a proof is kept from one ownership to the next
+  old_owner_not_unproven,         // the owner that a group leaves is not made to prove that it stopped
+  expelled_counts_as_stopped,     // an expelled owner counts as stopped
+  draft_of_earlier_lead,          // a new lead goes on with the draft of an earlier one
+  goodbye_while_stopping,         // a node says goodbye before all that it runs is stopped
   count_,
 };
 
@@ -35,6 +59,7 @@ inline bool seeded_bug(Bug bug) { return seeded_bugs_detail::active == bug; }
 // Bug::none switches all off. For the simulator's single thread alone.
 void set_seeded_bug(Bug bug);
 const char* to_string(Bug bug);
+const char* place_of(Bug bug);
 const char* describe(Bug bug);
 
 #else

@@ -9,7 +9,8 @@ namespace {
 NodeSet same_incarnations(const View& view, NodeSet nodes, const std::array<Incarnation, limits::max_nodes>& known) {
   NodeSet same;
   for (NodeId node : nodes)
-    if (view.holds(node, known[node])) same.add(node);
+    if (view.holds(node, known[node]) || (seeded_bug(Bug::other_life_counts_as_survivor) && view.members.has(node)))
+      same.add(node);
   return same;
 }
 
@@ -106,7 +107,7 @@ void Membership::consider_candidacy(const MembershipContext& context, Effects& e
 
 // A record that was proposed may have been accepted somewhere: its stamp is used up, and with it the epoch.
 void Membership::abandon(const MembershipContext& context, Duration pause) {
-  if (std::holds_alternative<Proposing>(candidacy_)) {
+  if (std::holds_alternative<Proposing>(candidacy_) && !seeded_bug(Bug::stamp_used_twice)) {
     lost_lead_ = lost_lead_ || leading_;
     leading_ = false;
     coordinator_.resign();
@@ -199,10 +200,11 @@ void Membership::on_promise(const MembershipContext& context, NodeId from, Incar
   if (preparing == nullptr || preparing->epoch != promise.epoch) return;
   if (!preparing->desired.members.has(from) || preparing->desired.incarnations[from] != incarnation) return;
   preparing->promised.add(from);
-  if (promise.recovering) preparing->recovering.add(from);
+  if (promise.recovering || seeded_bug(Bug::cold_start_with_survivors)) preparing->recovering.add(from);
   for (const LeaseLeft& lease : promise.leases)
-    preparing->leases_over[lease.node] = later(preparing->leases_over[lease.node], context.now + lease.left);
-  if (preparing->base.stamp < promise.accepted.stamp) {
+    if (from == self_ || !seeded_bug(Bug::own_remainder_alone))
+      preparing->leases_over[lease.node] = later(preparing->leases_over[lease.node], context.now + lease.left);
+  if (preparing->base.stamp < promise.accepted.stamp && !seeded_bug(Bug::candidate_keeps_own_base)) {
     preparing->base = promise.accepted;
     voter_.learn(promise.accepted, effects);
     // A newer record than ours: does the same view still follow from it?
@@ -314,7 +316,7 @@ void Membership::send_accept(const MembershipContext& context, Proposing& propos
     if (proposing.record.view.members.has(node)) continue;
     const bool running = proposing.leases_over[node] > context.now;
     if (running || proposing.record.expelled.has(node))
-      accept.leases.push({node, running ? proposing.leases_over[node] - context.now : Duration{}});
+      accept.leases.push({node, running && !seeded_bug(Bug::accept_without_remainders) ? proposing.leases_over[node] - context.now : Duration{}});
   }
   for (NodeId node : proposing.record.view.members)
     if (!proposing.accepted.has(node)) effects.push(effect::SendMessage{node, accept});
@@ -323,7 +325,7 @@ void Membership::send_accept(const MembershipContext& context, Proposing& propos
 
 bool Membership::is_committed(const Proposing& proposing) const {
   const Record& record = proposing.record;
-  if (!proposing.accepted.includes(proposing.joining)) return false;
+  if (!proposing.accepted.includes(proposing.joining) && !seeded_bug(Bug::commit_without_joiners)) return false;
   if (!record.view.is_quorum(proposing.accepted)) return false;
   if (proposing.unanimous) return proposing.accepted.includes(record.view.members);
   if (!record.joint() || seeded_bug(Bug::commit_without_old_quorum)) return true;

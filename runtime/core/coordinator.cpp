@@ -1,5 +1,6 @@
 #include "runtime/core/coordinator.hpp"
 
+#include "runtime/base/seeded_bugs.hpp"
 #include "runtime/core/key_rotation.hpp"
 
 namespace vigil {
@@ -18,7 +19,7 @@ void Coordinator::on_committed(const Record& record, Effects& effects) {
   if (!same_epoch) {
     acks_.clear();
     replies_.clear();
-    draft_ = record.state;
+    if (!seeded_bug(Bug::draft_of_earlier_lead) || draft_.group_count == 0) draft_ = record.state;
     return;
   }
   for (std::size_t i = acks_.size(); i-- > 0;)

@@ -1,5 +1,7 @@
 #include "runtime/core/desired_view.hpp"
 
+#include "runtime/base/seeded_bugs.hpp"
+
 namespace vigil {
 
 namespace {
@@ -17,6 +19,7 @@ Incarnation incarnation_of(const DesiredInput& input, NodeId node) {
 
 // A view keeps the incarnation in which a node was last a member: once out, only another one comes in.
 bool was_member_before(const Record& base, NodeId node, const Incarnation& incarnation) {
+  if (seeded_bug(Bug::readmit_voted_out_life)) return false;
   return base.view.incarnations[node] == incarnation || base.previous.incarnations[node] == incarnation;
 }
 

@@ -78,7 +78,7 @@ GroupHolder::Missing GroupHolder::missing_proof(const HolderContext& context, No
     if (node == self_ || proven_.has(node)) continue;
     if (view.members.has(node)) {
       const bool released =
-          releases_[node].generation == generation_ && view.holds(node, releases_[node].incarnation);
+          (releases_[node].generation == generation_ || seeded_bug(Bug::stale_release_counts)) && view.holds(node, releases_[node].incarnation);
       if (!released && !seeded_bug(Bug::ignore_release_proof)) {
         if (group_state.phase == GroupPhase::blocked) return Missing::unblocking;
         return Missing::release;
@@ -102,7 +102,7 @@ void GroupHolder::note_record(const HolderStep& step) {
     seen_at_ = step.context.now;
     seen_in_ = record.view.epoch;
     by_failure_ = group_state.reason == GroupReason::node_failed || group_state.reason == GroupReason::unfenced;
-    proven_ = {};
+    if (!seeded_bug(Bug::proof_outlives_generation)) proven_ = {};
     budget_ = {};
     if (is_owner(step.context))
       events_.tell(step_of(step.context, step.effects), JournalKind::started, EventName::resource_group_online,
@@ -576,7 +576,9 @@ std::optional<ReportKind> GroupHolder::wanted_report(const HolderContext& contex
   if (!is_owner(context)) {
     if (!group_state.unproven.has(self_) || !context.member || !context.record->view.members.has(self_))
       return std::nullopt;
-    if (std::holds_alternative<Idle>(state_)) return ReportKind::released;
+    if (std::holds_alternative<Idle>(state_) ||
+        (seeded_bug(Bug::release_before_stopped) && std::holds_alternative<StopApplication>(state_)))
+      return ReportKind::released;
     const bool stuck = std::holds_alternative<StopFailed>(state_) || addresses_.stuck();
     if (stuck && group_state.reason != GroupReason::stop_failed) return ReportKind::stop_failed;
     return std::nullopt;

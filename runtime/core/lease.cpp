@@ -47,7 +47,8 @@ void LeaseHolder::surrender() {
 bool LeaseVoter::acknowledge(Instant now, NodeId node, Duration length) {
   if (!kept_.has(node) && !seeded_bug(Bug::ack_after_expel_vote)) return false;
   if (length.ns <= 0 || length > longest_lease) return false;
-  over_at_[node] = later(over_at_[node], now + outlast(length));
+  if (seeded_bug(Bug::record_ack_once) && over_at_[node] > now) return true;
+  over_at_[node] = later(over_at_[node], now + (seeded_bug(Bug::remainder_without_drift) ? length : outlast(length)));
   return true;
 }
 

@@ -120,7 +120,7 @@ void Membership::account_for_unproven(Instant now) {
 
 void Membership::install(const MembershipContext& context, const Record& record, const LeasesLeft& leases,
                          Effects& effects) {
-  if (record.stamp <= committed_.stamp) return;
+  if (record.stamp <= committed_.stamp && !seeded_bug(Bug::install_older_record)) return;
   const Record& known = voter_.accepted();
   // Also when we never heard that we were: the view remembers in which life we were in.
   const bool was_member = member() || record.view.incarnations[self_] == incarnation_ ||

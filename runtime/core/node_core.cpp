@@ -1,11 +1,13 @@
 #include "runtime/core/node_core.hpp"
 
+#include "runtime/base/seeded_bugs.hpp"
 #include "runtime/core/node_parts.hpp"
 
 namespace vigil {
 
 NodeCore::NodeCore(const ClusterConfig& config, const NodeOptions& options, Instant now)
     : parts_(std::make_unique<Parts>(config, options, now)) {}
+NodeCore::NodeCore(const NodeCore& other) : parts_(std::make_unique<Parts>(*other.parts_)) {}
 NodeCore::~NodeCore() = default;
 
 NodeCore::Parts::Parts(const ClusterConfig& cluster_config, const NodeOptions& node_options, Instant now)
@@ -288,7 +290,7 @@ void NodeCore::Parts::maybe_leave(Instant now) {
   if (membership.member())
     for (std::size_t i = 0; i < record.state.group_count; ++i) owns = owns || record.state.groups[i].owner == self;
   const bool alone = !membership.member() || (!lease_good(now) && quorum_lost_told);
-  if (agreed && idle && !owns && lease_good(now) && !goodbye) {
+  if (agreed && (idle || seeded_bug(Bug::goodbye_while_stopping)) && !owns && lease_good(now) && !goodbye) {
     goodbye = true;
     goodbye_since = now;
   }

@@ -25,7 +25,8 @@ class NodeCore {
   // `config` must outlive the core. `now`: the start; the restarted voter's wait counts from it.
   NodeCore(const ClusterConfig& config, const NodeOptions& options, Instant now);
   ~NodeCore();
-  NodeCore(const NodeCore&) = delete;
+  // Another one in the same state, from which the simulator's exhaustive mode goes on in another way.
+  NodeCore(const NodeCore& other);
   NodeCore& operator=(const NodeCore&) = delete;
 
   // Feeds one event; appends, in order, what the shell must do.

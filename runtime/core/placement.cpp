@@ -7,6 +7,8 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "runtime/base/seeded_bugs.hpp"
+
 namespace vigil {
 namespace {
 
@@ -85,7 +87,7 @@ struct Scene {
 // The owner that leaves becomes unproven; who is given the group cannot be its own obstacle.
 void change_owner(GroupState& group, NodeId next, GroupReason reason) {
   if (group.owner != no_node) {
-    group.unproven.add(group.owner);
+    if (!seeded_bug(Bug::old_owner_not_unproven)) group.unproven.add(group.owner);
     group.previous = group.owner;
   }
   group.owner = next;
@@ -460,7 +462,7 @@ void apply_view_change(const ClusterConfig& config, NodeSet expelled, NodeSet le
       change_owner(group, no_node, GroupReason::node_left);
     else if ((expelled | clean_rejoined).has(group.owner))
       change_owner(group, no_node, GroupReason::node_failed);
-    group.unproven = group.unproven - proven;
+    group.unproven = group.unproven - (seeded_bug(Bug::expelled_counts_as_stopped) ? proven | expelled : proven);
   }
 }
 

@@ -23,6 +23,9 @@ Voter::Voter(const ClusterConfig& config, NodeId self, Incarnation incarnation, 
   promised_ = {stored.epoch_ceiling, no_node};
   highest_seen_ = stored.epoch_ceiling;
   wanted_counter_ = stored.epoch_ceiling + 1;
+  if (seeded_bug(Bug::no_restart_wait)) wait_until_ = now;
+  if (seeded_bug(Bug::reuse_epochs_after_restart)) promised_ = {}, highest_seen_ = 0;
+  if (seeded_bug(Bug::admitted_before_clean)) clean_ = true;
   if (seeded_bug(Bug::restarted_voter_votes_at_once)) {
     wait_until_ = now;
     promised_ = {};
@@ -153,6 +156,7 @@ void Voter::promise(Instant now, NodeId to, const Prepare& prepare, Effects& eff
   if (prepare.epoch > promised_) promised_ = prepare.epoch;
   // From here on, nodes that the proposal leaves out are not acknowledged any more.
   leases_.leave_out(prepare.members);
+  if (seeded_bug(Bug::later_promise_readmits)) leases_.keep_only(prepare.members);
   Promise answer;
   answer.epoch = prepare.epoch;
   answer.recovering = !accepted_in_this_life_;
@@ -166,7 +170,8 @@ void Voter::on_accept(Instant now, NodeId from, const Accept& accept, Effects& e
   saw_epoch(record.stamp.epoch);
   raise_ceiling(record.stamp.epoch.counter, effects);
   if (!ready(now) || !record.view.holds(self_, incarnation_)) return;
-  if (record.stamp.epoch < promised_) return refuse(from, record.stamp.epoch, NackReason::epoch_too_low, {}, effects);
+  if (record.stamp.epoch < promised_ && !seeded_bug(Bug::accept_below_promise))
+    return refuse(from, record.stamp.epoch, NackReason::epoch_too_low, {}, effects);
   if (record.stamp.epoch.counter > persisted_ceiling_) return;
   promised_ = record.stamp.epoch;
   if (accepted_.stamp < record.stamp) {
@@ -188,7 +193,7 @@ void Voter::learn(const Record& record, Effects& effects) {
 
 void Voter::on_committed(const View& view) {
   saw_epoch(view.epoch);
-  if (view.epoch >= promised_) leases_.keep_only(view.members);
+  if (view.epoch >= promised_ || seeded_bug(Bug::commit_undoes_vote)) leases_.keep_only(view.members);
 }
 
 }  // namespace vigil

@@ -180,14 +180,21 @@ void Checker::first_commit(SimTime now, NodeId node, std::size_t index) {
     if (known.record.view.holds(member, accusations_[member].of)) accusations_[member] = {};
 }
 
-// A record is committed once a quorum of its view has accepted it, and the newest view committed before it
-// was rightly succeeded.
+// A record is committed once a quorum of its view and all who join have accepted it, and the newest view committed
+// before it was rightly succeeded.
 void Checker::check_quorums(SimTime now, NodeId node, const Known& known) {
   const Record& record = known.record;
   if (!record.view.is_quorum(acceptors_in(record.view, known)))
     fail(Invariant::agreement, now,
          text("node %d holds %llu.%d/%u committed, but no quorum of its view has accepted it", node + 1,
               counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version));
+  // Whoever comes in must know what it is part of: a cold start counts on it.
+  for (const NodeId member : record.view.members)
+    if (record.stamp.version == 1 && !record.previous.holds(member, record.view.incarnations[member]) &&
+        !acceptors_in(record.view, known).has(member))
+      fail(Invariant::agreement, now,
+           text("node %d holds %llu.%d/%u committed, but node %d, which joins, has not accepted it", node + 1,
+                counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version, member + 1));
   if (newest_ == none) return;
   const View& old = history_[newest_].record.view;
   if (old.epoch >= record.stamp.epoch || !quorum_survives(old) || succeeded(old, known)) return;

@@ -90,8 +90,7 @@ void keep_faults(const Cuts::Numbers& kept, Scenario& scenario) {
 }
 
 void calm_weather(Scenario& scenario) {
-  for (PathQuality* quality : {&scenario.ethernet, &scenario.serial})
-    *quality = {quality->delay_ns, 0, 0, 0};
+  for (PathQuality* quality : {&scenario.ethernet, &scenario.serial}) *quality = {quality->delay_ns, 0, 0, 0};
   scenario.drift_ppm = 0;
 }
 
@@ -147,7 +146,9 @@ std::string describe(const Scenario& scenario) {
     std::string nodes;
     for (const NodeId node : group.nodes) nodes += (nodes.empty() ? "" : ",") + std::to_string(node + 1);
     std::snprintf(line, sizeof line, "  group %zu: %s on %s, %zu address%s, %s%s\n", i,
-                  group.policy == GroupPolicy::rotating ? "rotating" : group.fallback ? "cascading with fallback" : "cascading",
+                  group.policy == GroupPolicy::rotating ? "rotating"
+                  : group.fallback                      ? "cascading with fallback"
+                                                        : "cascading",
                   nodes.c_str(), group.addresses.size(), group.addresses.size() == 1 ? "" : "es",
                   group.application.present ? "application, state = " : "no application",
                   group.application.present ? states[static_cast<std::size_t>(group.application.state)] : "");

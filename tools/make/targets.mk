@@ -35,14 +35,14 @@ check: deps-present ## every test, under fifteen minutes (root)
 	@tools/make/check $(BUILD) layers unit sim fuzz system
 check-unit: deps-present ## unit tests alone
 	@tools/make/check $(BUILD) unit
-check-sim: deps-present ## the simulator: seeds, its own test, and the seeded bugs
+check-sim: deps-present ## the simulator: seeds, every way of three nodes, the seeded bugs, its own tests
 	@tools/make/check $(BUILD) sim
 check-fuzz: deps-present ## each fuzzer for some seconds over its corpus
 	@tools/make/check $(BUILD) fuzz
 check-system: deps-present ## real daemons in network namespaces (root)
 	@tools/make/check $(BUILD) system
 check-long: deps-present ## more seeds, longer fuzzing, everything of check (root)
-	@SEEDS=$(SEEDS_LONG) FUZZ_SECONDS=120 tools/make/check $(BUILD) layers unit sim fuzz system
+	@SEEDS=$(SEEDS_LONG) EXHAUSTIVE_DEPTH=7 FUZZ_SECONDS=120 tools/make/check $(BUILD) layers unit sim fuzz system
 
 .PHONY: sim fuzz
 sim: deps-present ## SEEDS=100000: simulated clusters, invariants checked
