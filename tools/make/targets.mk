@@ -4,19 +4,23 @@ PACKAGES := g++ make pkg-config clang libclang-rt-14-dev llvm liburing-dev libnl
             zlib1g-dev libsodium-dev libtomlplusplus-dev nlohmann-json3-dev libcli11-dev libcmocka-dev systemtap-sdt-dev \
             linux-libc-dev iproute2 iputils-ping iputils-arping nftables socat python3 stress-ng procps util-linux
 PACKAGES_BENCH := keepalived
+PACKAGES_MODEL := spin gcc libc6-dev python3
 PACKAGES_DEV   := clang-format clang-tidy linux-perf bpftrace
 
 SECONDS_FUZZ ?= 60
 SEEDS_CHECK  ?= 2000
 SEEDS_LONG   ?= 100000
+DEPTH        ?= short
 
-.PHONY: deps deps-present deps-bench deps-dev help check-layers format tidy clean install uninstall
+.PHONY: deps deps-present deps-bench deps-dev deps-model help check-layers format tidy clean install uninstall
 deps: ## install the Debian packages that building and testing need
 	@tools/make/deps $(PACKAGES)
 deps-bench:
 	@tools/make/deps $(PACKAGES) $(PACKAGES_BENCH)
 deps-dev:
 	@tools/make/deps $(PACKAGES) $(PACKAGES_DEV)
+deps-model:
+	@tools/make/deps $(PACKAGES_MODEL)
 # Cheap: asks dpkg, installs only what is missing.
 deps-present:
 	@tools/make/deps $(PACKAGES)
@@ -50,6 +54,10 @@ sim: deps-present ## SEEDS=100000: simulated clusters, invariants checked
 	@$(BUILD)/bin/vigil-sim --seeds $(SEEDS)
 fuzz: deps-present ## SECONDS_FUZZ=60 for each fuzzer, growing the corpus in build/corpus
 	@FUZZ_SECONDS=$(SECONDS_FUZZ) tools/make/check $(BUILD) fuzz
+
+.PHONY: model
+model: deps-model ## the protocol as a SPIN model, checked to the end; DEPTH=long goes further
+	@runtime/model/check $(BUILD)/model $(DEPTH)
 
 # ---- measure it ------------------------------------------------------------------------------------
 
