@@ -40,8 +40,8 @@ PROGRAMS  := $(foreach m,$(MAIN_SRCS),$(BUILD)/bin/$(patsubst %_main.cpp,%,$(not
 UNIT_SRCS := $(shell find tests/unit -name '*_test.cpp' 2>/dev/null | sort)
 UNIT_BINS := $(UNIT_SRCS:%.cpp=$(BUILD)/%)
 
-# The simulator compiles the very cores of the daemon, with the seeded bugs' switches in.
-SIM_CORE_SRCS := $(filter runtime/base/% runtime/core/%,$(LIB_SRCS))
+# The simulator compiles the very cores and codec of the daemon, with the seeded bugs' switches in.
+SIM_CORE_SRCS := $(filter runtime/base/% runtime/core/% runtime/wire/%,$(LIB_SRCS))
 # Optimised across files: it lives by its speed.
 SIM_OPT   := -O2 -flto=auto
 SIM_SRCS  := $(shell find tests/sim -name '*.cpp' 2>/dev/null | sort)
@@ -102,7 +102,7 @@ $(UNIT_BINS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libvigil.a
 $(BUILD)/bin/vigil-sim: $(SIM_OBJS)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
-	@$(CXX) $(OPT) $(SIM_OPT) $(SANFLAGS) -o $@ $^ -pthread
+	@$(CXX) $(OPT) $(SIM_OPT) $(SANFLAGS) -o $@ $^ -lsodium -pthread
 
 $(BUILD)/fuzz/%.o: %.cpp
 	@mkdir -p $(@D)

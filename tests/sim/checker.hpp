@@ -4,11 +4,14 @@
 //
 //   I1  two machines serve one address at one moment, or run one application where that is forbidden
 //   I2  two records under one stamp; two views in one epoch; a commit without the quorums it needs; a
-//       stamp or a vote that goes back
+//       stamp or a vote that goes back; nodes of different configuration files in one view
 //   I3  a takeover step, a renewal or an acknowledgement ahead of the proof it depends on
-//   I4  a committed record that a later epoch did not build upon
+//   I4  a committed record that a later epoch did not build upon; an operator's word that was accepted and is
+//       in no committed record, or that a later record has lost
 //   I6  a sound node expelled: its accusers were the ones that stalled
+//   I7  a group is not taken over within its bound, because another one's recovery is stuck
 //   C   faults are over, and the cluster is not whole again within its bound
+//   W   a damaged frame passes, a frame comes out of the codec other than it went in, a state file lies
 #pragma once
 
 #include <array>
@@ -28,7 +31,9 @@ enum class Invariant : std::uint8_t {
   proof,
   durability,
   accuser,
+  isolation,
   convergence,
+  wire,
   assertion,
   determinism
 };
@@ -46,8 +51,10 @@ class Checker {
   void reset(const ClusterConfig& config, std::size_t nodes);
 
   // A daemon's life begins with the records it stored before (stamp zero: none), and ends.
-  void started(SimTime now, NodeId node, Stamp committed, Stamp accepted);
+  void started(SimTime now, NodeId node, Stamp committed, Stamp accepted, bool other_file = false);
   void stopped(NodeId node);
+  // Its state file is gone: it cannot keep what its earlier lives promised.
+  void forgot(NodeId node);
 
   // What a core holds after a step, whenever it has changed.
   void promised(SimTime now, NodeId node, Epoch epoch);
@@ -67,6 +74,11 @@ class Checker {
   void starting_application(SimTime now, NodeId node, std::size_t group);
   // After an address or its lease has come into force.
   void serving(SimTime now, NodeId node, std::size_t group, std::size_t address);
+
+  // An operator's command reaches a core, and is answered there. Questions are numbered from one.
+  void asked(const OperatorCommand& command);
+  std::uint64_t questions() const { return questions_.size(); }
+  void answered(SimTime now, NodeId node, std::uint64_t question, bool accepted);
 
   void fail(Invariant invariant, SimTime now, std::string text);
   bool violated() const { return violation_.invariant != Invariant::none; }
@@ -96,6 +108,7 @@ class Checker {
   // What one daemon has done in its present life, and what its node did in all lives.
   struct Life {
     bool alive = false;
+    bool other_file = false;  // runs by another configuration than the rest
     Instant started;
     Stamp committed;
     Stamp accepted;
@@ -114,6 +127,11 @@ class Checker {
     bool justified = false;
   };
 
+  struct Question {
+    OperatorCommand command;
+    Stamp newest;  // committed when it was asked
+  };
+
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
 
   std::size_t find(Stamp stamp) const;
@@ -125,11 +143,17 @@ class Checker {
   void waited(SimTime now, NodeId node, const char* what);
   void accuse(SimTime now, NodeId accuser, NodeSet accused, NodeSet kept);
   bool sound_throughout(SimTime now, NodeId node, NodeSet kept) const;
+  bool slow_among(SimTime now, NodeSet nodes) const;
   void first_commit(SimTime now, NodeId node, std::size_t index);
   void check_quorums(SimTime now, NodeId node, const Known& known);
   bool succeeded(const View& old, const Known& record);
   void check_chain(SimTime now, NodeId node, const Known& known);
   void check_expelled(SimTime now, const Record& record);
+  void check_word(SimTime now, NodeId node, const Record& before, const Record& record);
+  bool was_asked(OperatorVerb verb, GroupIndex group, NodeId of) const;
+  bool was_decided(const Question& question) const;
+  void check_files(SimTime now, const Record& record);
+  bool excused_order(NodeId node, Instant until) const;
   NodeSet acceptors_in(const View& view, const Known& known) const;
   bool quorum_survives(const View& view) const;
   bool both_members(NodeId a, NodeId b) const;
@@ -149,6 +173,7 @@ class Checker {
   std::vector<Candidacy> candidacies_;
   std::array<Life, max_sim_nodes> lives_{};
   std::array<Accusation, max_sim_nodes> accusations_{};
+  std::vector<Question> questions_;
   std::size_t newest_ = none;  // newest committed
   std::size_t committed_count_ = 0;
   Violation violation_;

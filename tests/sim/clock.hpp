@@ -1,5 +1,6 @@
 // Real time of the simulated world, and each node's own idea of it: a clock with an offset and a rate
-// that may change, but never runs backwards. Cores see only Instants of their own node's clock.
+// that may change, but never runs backwards. Under a paused virtual machine it stands, and when that goes
+// on it may catch up. Cores see only Instants of their own node's clock.
 #pragma once
 
 #include <cstdint>
@@ -20,16 +21,29 @@ class NodeClock {
     real_ = now;
     local_ = local.ns;
     ppm_ = rate_ppm;
+    stands_ = false;
   }
-  void set_rate(SimTime now, std::int64_t rate_ppm) { set(now, at(now), rate_ppm); }
+  void set_rate(SimTime now, std::int64_t rate_ppm) {
+    if (stands_)
+      ppm_ = rate_ppm;
+    else
+      set(now, at(now), rate_ppm);
+  }
+  void stop(SimTime now) {
+    set(now, at(now), ppm_);
+    stands_ = true;
+  }
+  // Goes on, `ahead_ns` of its own further on than where it stopped.
+  void go(SimTime now, std::int64_t ahead_ns) { set(now, Instant{local_ + ahead_ns}, ppm_); }
 
-  Instant at(SimTime now) const { return Instant{local_ + scaled(now - real_)}; }
+  Instant at(SimTime now) const { return Instant{stands_ ? local_ : local_ + scaled(now - real_)}; }
 
   // The first moment at which the clock shows `instant` or more; `now` when it already does.
   SimTime when(Instant instant, SimTime now) const {
     const std::int64_t ahead = instant.ns - local_;
     if (instant.is_never() || ahead > furthest_ns) return sim_never;
     if (instant <= at(now)) return now;
+    if (stands_) return sim_never;
     SimTime when = real_ + ahead * million / (million + ppm_);
     while (at(when) < instant) ++when;
     return when < now ? now : when;
@@ -46,6 +60,7 @@ class NodeClock {
   SimTime real_ = 0;
   std::int64_t local_ = 0;
   std::int64_t ppm_ = 0;
+  bool stands_ = false;
 };
 
 }  // namespace vigil::sim

@@ -1,5 +1,7 @@
 // What goes wrong, when, and for how long. Lengths cluster around the detection time and the lease,
 // because that is where protocols break.
+#include <algorithm>
+
 #include "tests/sim/world.hpp"
 
 namespace vigil::sim {
@@ -18,6 +20,14 @@ SimTime World::some_time() {
     default:
       return 1 + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(detection * 5)));
   }
+}
+
+// Anything from a microsecond to many detection times, each order of magnitude as likely as the next.
+SimTime World::any_time() {
+  const auto longest = static_cast<std::uint64_t>(scenario_.detection_ns()) * 20;
+  std::uint64_t top = 1'000;
+  for (std::uint64_t doublings = random_.below(40); doublings > 0 && top < longest; --doublings) top *= 2;
+  return static_cast<SimTime>(top / 2 + random_.below(top / 2));
 }
 
 Host& World::some_host() { return hosts_[random_.below(scenario_.nodes)]; }
@@ -44,6 +54,8 @@ void World::strike(Fault fault) {
     case Fault::flap:
     case Fault::weather:
     case Fault::adapter:
+    case Fault::corruption:
+    case Fault::narrow:
       return strike_network(fault);
     case Fault::power_failure:
       for (std::size_t i = 0; i < scenario_.nodes; ++i) machine_crash(hosts_[i], some_time());
@@ -103,7 +115,8 @@ void World::strike_network(Fault kind) {
       fault.to = all_nodes() - fault.from;
       break;
     case Fault::flap:
-      fault.period = 1 + some_time() / 4;
+      // Faster than frames come, it is a kind of loss, and weather has that.
+      fault.period = std::max(chance(50) ? some_time() / 4 : any_time(), scenario_.interval_ns() / 8);
       if (chance(50)) fault.to = NodeSet::of(some_host().id) - one;
       break;
     case Fault::weather:
@@ -111,6 +124,14 @@ void World::strike_network(Fault kind) {
       fault.weather.duplicate_percent = chance(30) ? static_cast<double>(random_.below(60)) : 0;
       fault.weather.delay_ns = chance(50) ? some_time() / 2 : 0;
       fault.weather.jitter_ns = chance(50) ? some_time() / 2 : 0;
+      break;
+    case Fault::corruption:
+      fault.weather.corrupt_percent = static_cast<double>(1 + random_.below(100));
+      break;
+    case Fault::narrow:
+      // Acknowledgements alone; heartbeats of few nodes too; all but the fragments of long messages.
+      fault.max_bytes = static_cast<std::uint16_t>(chance(50) ? 60 + random_.below(60) : 120 + random_.below(80));
+      if (chance(50)) fault.links = static_cast<std::uint8_t>(1u << random_.below(2));
       break;
     default:
       fault.adapters =
@@ -132,6 +153,8 @@ void World::spring_ambush(Host& host) {
     fault.both_ways = chance(60);
     begin_network_fault(fault, some_time() + scenario_.detection_ns());
   }
+  // An operator's word may come at this very moment, too.
+  if (chance(30)) at(now_ + static_cast<SimTime>(random_.below(2'000'000)), What::operate, no_node);
   const std::uint64_t dice = random_.below(3);
   if (dice == 2) return;
   host.pause_after_effects = static_cast<int>(random_.below(scenario_.nodes * 2));
@@ -142,12 +165,29 @@ void World::spring_ambush(Host& host) {
 
 void World::strike_host(Fault fault, Host& host) {
   const auto group = static_cast<std::uint8_t>(random_.below(scenario_.config.groups.size()));
+  // Nothing strikes inside a machine that stands; it can only be switched off.
+  if (machines_[host.id].stopped && fault != Fault::machine_crash && fault != Fault::lost_state) return;
   switch (fault) {
     case Fault::pause:
-      return pause(host, some_time());
+      return pause(host, chance(70) ? some_time() : any_time());
     case Fault::pause_midway:
-      host.pause_after_effects = static_cast<int>(random_.below(4));
-      host.pause_length = some_time();
+      host.pause_after_effects = static_cast<int>(random_.below(chance(70) ? 4 : 24));
+      host.pause_length = chance(70) ? some_time() : any_time();
+      return;
+    case Fault::stopped_clock:
+      return stop_machine(host, chance(70) ? some_time() : any_time());
+    case Fault::slow_node:
+      host.mischief.slow_steps_until = now_ + some_time() * 2;
+      soundness_.slow_until[host.id] = host.mischief.slow_steps_until + scenario_.detection_ns() * 4;
+      host.mischief.slow_step = scenario_.interval_ns() * random_.between(1, 100) / 100;
+      return;
+    case Fault::slow_effects:
+      host.mischief.slow_effects_until = now_ + some_time() * 2;
+      return;
+    case Fault::other_file:
+      // Now and then on every node at once: how a configuration is changed.
+      for (std::size_t i = 0; i < scenario_.nodes; ++i)
+        if (hosts_[i].id == host.id || chance(20)) use_other_file(hosts_[i]);
       return;
     case Fault::daemon_crash:
       return daemon_crash(host, chance(50) ? some_time() / 8 + 1 : some_time());
@@ -178,17 +218,47 @@ void World::strike_host(Fault fault, Host& host) {
     case Fault::agent:
       return agent_dies(host);
     case Fault::slow_disk:
-      if (chance(15)) host.mischief.write_fails = true;
-      host.mischief.slow_writes_until = now_ + some_time() * 2;
-      return;
+    case Fault::full_disk:
+    case Fault::lost_state:
+      return strike_disk(fault, host);
     case Fault::clock_rate:
       if (machines_[host.id].powered)
         machines_[host.id].clock.set_rate(now_, random_.between(-scenario_.drift_ppm, scenario_.drift_ppm));
-      if (host.core && !host.paused) arm(host);
+      if (host.core && !blocked(host)) arm(host);
       return;
     default:
       VIGIL_ASSERT(false && "no fault of one node");
   }
+}
+
+void World::strike_disk(Fault fault, Host& host) {
+  switch (fault) {
+    case Fault::slow_disk:
+      if (chance(15)) host.mischief.write_fails = true;
+      host.mischief.slow_writes_until = now_ + some_time() * 2;
+      return;
+    case Fault::full_disk:
+      host.mischief.full_disk_until = now_ + some_time() * 2;
+      return;
+    default:
+      // One node at a time: a cluster most of whose files are lost at once is another cluster, with nothing to keep.
+      for (const Host& other : hosts_)
+        if (other.forgetful && &other != &host) return;
+      if (!machines_[host.id].powered) return;
+      machine_crash(host, some_time());
+      host.forgetful = true;
+      trace_.line(now_, host.id, "its state file is lost");
+      host.disk.wipe();
+      checker_.forgot(host.id);
+  }
+}
+
+void World::use_other_file(Host& host) {
+  if (machines_[host.id].stopped) return;
+  host.other_file = !host.other_file;
+  trace_.line(now_, host.id, "gets another configuration file, version %u",
+              host.other_file ? other_file_.version : scenario_.config.version);
+  daemon_crash(host, chance(50) ? scenario_.interval_ns() : some_time());
 }
 
 // All faults end. What was broken beyond its own repair is started again by hand.
@@ -203,7 +273,9 @@ void World::calm() {
     Host& host = hosts_[i];
     host.mischief = {};
     host.pause_after_effects = -1;
+    let_machine_go_on(host);
     if (host.paused) resume(host);
+    if (host.other_file) use_other_file(host);
     if (!machines_[i].powered) power_on(host);
     if (host.outcast) daemon_crash(host, scenario_.interval_ns());
     if (!host.core) at(now_ + scenario_.interval_ns(), What::start_daemon, host.id);

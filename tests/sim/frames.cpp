@@ -4,6 +4,29 @@
 
 namespace vigil::sim {
 
+// Copies of a frame set out for one ear; a damaged one ends at the receiver's authentication.
+template <typename Frame>
+void World::spread(Pool<Frame>& pool, std::uint32_t slot, What what, const Host& host, LinkIndex link, Network::Ear ear,
+                   std::size_t bytes) {
+  const Arrivals arrivals = network_.send(random_, host.id, link, ear, bytes);
+  for (std::size_t i = 0; i < arrivals.count; ++i) {
+    if (arrivals.damaged[i]) {
+      if (!codec_.refuses(host.id, pool[slot], random_.next()))
+        checker_.fail(Invariant::wire, now_, "a damaged frame passed authentication");
+      continue;
+    }
+    pool.share(slot);
+    agenda_.push({now_ + arrivals.delay[i], 0, slot, 0, what, ear.node, host.id, ear.link});
+  }
+}
+
+// Some frames travel as bytes.
+template <typename Frame>
+void World::encode_now_and_then(const Host& host, Frame& frame) {
+  if (codec_.takes_this_one() && !codec_.carry(host.id, frame))
+    checker_.fail(Invariant::wire, now_, "a frame did not come out of the codec as it went in");
+}
+
 void World::send_heartbeat(Host& host, const effect::SendHeartbeat& send) {
   if (send.heartbeat.leaving) soundness_.node[host.id] = sim_never;
   const std::uint32_t slot = heartbeats_.take();
@@ -12,14 +35,10 @@ void World::send_heartbeat(Host& host, const effect::SendHeartbeat& send) {
   frame.heartbeat.link = send.link;
   frame.heartbeat.sent_ns = machines_[host.id].clock.at(now_).ns;
   frame.start = host.start;
-  for (const Network::Ear ear : network_.ears(host.id, send.link)) {
-    const Arrivals arrivals = network_.send(random_, host.id, send.link, ear);
-    for (std::size_t i = 0; i < arrivals.count; ++i) {
-      heartbeats_.share(slot);
-      Entry entry{now_ + arrivals.delay[i], 0, slot, 0, What::heartbeat, ear.node, host.id, ear.link};
-      agenda_.push(entry);
-    }
-  }
+  encode_now_and_then(host, frame);
+  const std::size_t bytes = network_.lengths_matter() ? Codec::bytes_of(frame.heartbeat) : 0;
+  for (const Network::Ear ear : network_.ears(host.id, send.link))
+    spread(heartbeats_, slot, What::heartbeat, host, send.link, ear, bytes);
   heartbeats_.drop(slot);
 }
 
@@ -28,14 +47,10 @@ void World::send_ack(Host& host, const effect::SendAck& send) {
     checker_.acknowledging(now_, host.id, send.to, host.newest_incarnation[send.to], send.ack.sent_ns);
   const std::uint32_t slot = acks_.take();
   acks_[slot] = {send.ack, host.incarnation, host.start};
-  for (const Network::Ear ear : network_.ears(host.id, send.by)) {
-    if (ear.node != send.to) continue;
-    const Arrivals arrivals = network_.send(random_, host.id, send.by, ear);
-    for (std::size_t i = 0; i < arrivals.count; ++i) {
-      acks_.share(slot);
-      agenda_.push({now_ + arrivals.delay[i], 0, slot, 0, What::ack, ear.node, host.id, ear.link});
-    }
-  }
+  encode_now_and_then(host, acks_[slot]);
+  const std::size_t bytes = network_.lengths_matter() ? Codec::bytes_of(acks_[slot].ack) : 0;
+  for (const Network::Ear ear : network_.ears(host.id, send.by))
+    if (ear.node == send.to) spread(acks_, slot, What::ack, host, send.by, ear, bytes);
   acks_.drop(slot);
 }
 
@@ -53,6 +68,8 @@ void World::send_message(Host& host, const effect::SendMessage& send) {
     agenda_.push({now_ + 1, 0, slot, 0, What::message, host.id, host.id, 0});
     return;
   }
+  encode_now_and_then(host, frame);
+  const std::size_t bytes = network_.lengths_matter() ? Codec::bytes_of(frame.message) : 0;
   const NodeConfig& config = scenario_.config.nodes[host.id];
   bool fast_path = false;
   for (std::size_t l = 0; l < config.links.size(); ++l)
@@ -61,14 +78,8 @@ void World::send_message(Host& host, const effect::SendMessage& send) {
   for (std::size_t l = 0; l < config.links.size(); ++l) {
     const auto link = static_cast<LinkIndex>(l);
     if (fast_path == network_.is_serial(host.id, link)) continue;
-    for (const Network::Ear ear : network_.ears(host.id, link)) {
-      if (ear.node != send.to) continue;
-      const Arrivals arrivals = network_.send(random_, host.id, link, ear);
-      for (std::size_t i = 0; i < arrivals.count; ++i) {
-        messages_.share(slot);
-        agenda_.push({now_ + arrivals.delay[i], 0, slot, 0, What::message, ear.node, host.id, ear.link});
-      }
-    }
+    for (const Network::Ear ear : network_.ears(host.id, link))
+      if (ear.node == send.to) spread(messages_, slot, What::message, host, link, ear, bytes);
   }
   messages_.drop(slot);
 }
@@ -89,12 +100,12 @@ void World::arrive(const Entry& entry) {
   hand_over(host, entry);
 }
 
-// To the daemon's loop; to its socket buffers while it is frozen.
+// To the daemon's loop; to its socket buffers while it is frozen, or its machine stands.
 void World::hand_over(Host& host, const Entry& entry) {
   constexpr std::size_t socket_buffer_frames = 400;
-  if (host.paused) {
+  if (blocked(host)) {
     const bool frame = entry.what == What::heartbeat || entry.what == What::ack || entry.what == What::message;
-    if (frame && host.inbox.size() >= socket_buffer_frames) return drop_frame(entry);
+    if (frame && host.inbox.size() - host.inbox_next >= socket_buffer_frames) return drop_frame(entry);
     host.inbox.push_back(entry);
     return;
   }
@@ -126,6 +137,7 @@ void World::hand_over(Host& host, const Entry& entry) {
                                                  : believed(host, entry.from, frame.start, frame.incarnation);
       if (believe) {
         checker_.receiving(host.id, frame.message);
+        coverage_.message(frame.message, host.phases);
         event_.emplace<event::MessageReceived>(event::MessageReceived{entry.from, frame.incarnation, frame.message});
       }
       messages_.drop(entry.slot);

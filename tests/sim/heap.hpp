@@ -30,8 +30,9 @@ enum class What : std::uint8_t {
   adapter_changed,  // link: adapter; slot: usable
   address_lost,     // link: group; slot: address
   address_conflict,
-  monitor,  // link: group; the monitor looks
-  resume,   // SIGCONT
+  monitor,          // link: group; the monitor looks
+  resume,           // SIGCONT
+  machine_goes_on,  // slot: which stop of this machine ends
   start_daemon,
   crash_daemon,
   power_on,
@@ -41,6 +42,7 @@ enum class What : std::uint8_t {
   operate,  // the operator types something
   calm,     // all faults end
   look,     // has the cluster converged?
+  grade,    // has the exam's takeover happened?
 };
 
 struct Entry {
@@ -65,6 +67,13 @@ class Agenda {
     entry.order = order_++;
     heap_.push_back(entry);
     std::push_heap(heap_.begin(), heap_.end(), later);
+  }
+  // What was to happen to a machine that stands still happens that much later.
+  template <typename Of>
+  void postpone(SimTime by, Of of) {
+    for (Entry& entry : heap_)
+      if (of(entry)) entry.at += by;
+    std::make_heap(heap_.begin(), heap_.end(), later);
   }
   Entry pop() {
     std::pop_heap(heap_.begin(), heap_.end(), later);

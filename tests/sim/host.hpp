@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/core/node_core.hpp"
+#include "tests/sim/disk.hpp"
 #include "tests/sim/heap.hpp"
 #include "tests/sim/machine.hpp"
 
@@ -56,6 +57,10 @@ struct Mischief {
   bool script_hangs = false;
   bool write_fails = false;
   SimTime slow_writes_until = 0;
+  SimTime full_disk_until = 0;
+  SimTime slow_effects_until = 0;
+  SimTime slow_steps_until = 0;
+  SimTime slow_step = 0;
 };
 
 struct Host {
@@ -74,17 +79,26 @@ struct Host {
   SimTime armed_at = sim_never;  // the earliest timer entry on the agenda
   bool paused = false;
   SimTime resume_at = 0;
+  SimTime rebooted_at = 0;       // by the operator, after the faults
   int pause_after_effects = -1;  // ≥ 0: freeze in the middle of the next step that has more effects
   SimTime pause_length = 0;
-  std::vector<Entry> inbox;    // what came in while frozen
+  std::uint32_t stops = 0;  // of its machine, counted
+  SimTime stands_since = 0;
+  SimTime goes_on_at = 0;
+  std::vector<Entry> inbox;  // what came in while held, from inbox_next on
+  std::size_t inbox_next = 0;
   std::vector<Effect> outbox;  // effects not carried out yet, from outbox_next on
   std::size_t outbox_next = 0;
-  Stamp committed;            // as last told to the checker
+  Stamp committed;  // as last told to the checker
   Stamp accepted;
   Epoch promised;
+  NodePhases phases;  // as last seen
+  std::array<GroupPhase, max_sim_groups> group_phases{};
 
   // The disk
-  StoredState stored;
+  Disk disk;
+  bool forgetful = false;             // lost its state file, and was in no committed view since
+  bool other_file = false;            // started with the other configuration file
   std::vector<std::uint32_t> writes;  // slots, in order
   SimTime disk_free_at = 0;
 

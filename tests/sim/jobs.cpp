@@ -19,6 +19,11 @@ void World::notice(Host& host, What what, std::uint8_t link, std::uint32_t slot)
   hand_over(host, entry);
 }
 
+// What the kernel or the agent takes for a piece of work.
+SimTime World::work_time(const Host& host, SimTime usual) {
+  return now_ < host.mischief.slow_effects_until ? some_time() : about(usual);
+}
+
 // ---- addresses ------------------------------------------------------------------------------------
 
 void World::begin_address(Host& host, AddressJob job) {
@@ -49,7 +54,7 @@ void World::address_begins(Host& host, std::uint32_t slot) {
     place.gate = false;
   }
   SimTime& free_at = host.address_free_at[job.group][job.address];
-  free_at = std::max(free_at, now_ + about(scenario_.address_ns));
+  free_at = std::max(free_at, now_ + work_time(host, scenario_.address_ns));
   at(free_at, What::address_end, host.id, slot);
 }
 
@@ -109,7 +114,7 @@ void World::script_begins(Host& host, std::uint32_t slot) {
   const bool start = work.verb == effect::AgentVerb::start;
   const bool stop = work.verb == effect::AgentVerb::stop;
   const bool cursed = (start || stop) && work.group == scenario_.cursed_group;
-  SimTime length = about(scenario_.script_ns);
+  SimTime length = work_time(host, scenario_.script_ns);
   if (start || stop) {
     const ApplicationConfig& application = scenario_.config.groups[work.group].application;
     const SimTime limit = (start ? application.start_timeout : application.stop_timeout).ns;

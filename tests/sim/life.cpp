@@ -22,6 +22,10 @@ void World::power_on(Host& host) {
 void World::start_daemon(Host& host) {
   Machine& machine = machines_[host.id];
   if (host.core || !machine.powered) return;
+  if (machine.stopped) return at(host.goes_on_at + 1, What::start_daemon, host.id);
+  NodeOptions options;
+  if (!host.disk.load(host.id, options.stored))
+    return checker_.fail(Invariant::wire, now_, "a state file is refused, or says what was never stored");
   ++host.life;
   ++host.start;
   host.left = false;
@@ -34,16 +38,18 @@ void World::start_daemon(Host& host) {
   host.monitored.fill(false);
   machine.daemon = host.incarnation;
   trace_.line(now_, host.id, "the daemon starts, life %u", host.start);
-  NodeOptions options;
   options.self = host.id;
   options.incarnation = host.incarnation;
-  options.stored = host.stored;
   options.seed = random_.next();
-  host.core = std::make_unique<NodeCore>(scenario_.config, options, machine.clock.at(now_));
+  host.core =
+      std::make_unique<NodeCore>(host.other_file ? other_file_ : scenario_.config, options, machine.clock.at(now_));
   host.committed = host.core->committed().stamp;
   host.accepted = host.core->accepted().stamp;
   host.promised = host.core->promised();
-  checker_.started(now_, host.id, host.committed, host.accepted);
+  host.core->phases(machine.clock.at(now_), host.phases);
+  for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g)
+    host.group_phases[g] = host.core->committed().state.groups[g].phase;
+  checker_.started(now_, host.id, host.committed, host.accepted, host.other_file);
   soundness_.node[host.id] = now_;
   const std::size_t adapters = scenario_.config.nodes[host.id].adapters.size();
   for (std::size_t i = 0; i < adapters; ++i) {
@@ -78,8 +84,9 @@ void World::end_daemon(Host& host) {
   machines_[host.id].daemon = {};
   checker_.stopped(host.id);
   soundness_.node[host.id] = sim_never;
-  for (const Entry& entry : host.inbox) drop_frame(entry);
+  for (; host.inbox_next < host.inbox.size(); ++host.inbox_next) drop_frame(host.inbox[host.inbox_next]);
   host.inbox.clear();
+  host.inbox_next = 0;
   host.outbox.clear();
   host.outbox_next = 0;
   host.paused = false;
@@ -99,7 +106,7 @@ void World::end_daemon(Host& host) {
 }
 
 void World::daemon_crash(Host& host, SimTime down) {
-  if (!host.core) return;
+  if (!host.core || machines_[host.id].stopped) return;
   trace_.line(now_, host.id, "the daemon is killed");
   settle_writes(host, false);
   end_daemon(host);
@@ -110,7 +117,7 @@ void World::machine_crash(Host& host, SimTime down) {
   Machine& machine = machines_[host.id];
   if (!machine.powered) return;
   trace_.line(now_, host.id, "the machine crashes");
-  settle_writes(host, false);
+  lose_writes(host);
   end_daemon(host);
   ++host.life;  // a daemon's start that was due is off
   machine.powered = false;

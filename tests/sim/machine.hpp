@@ -24,7 +24,9 @@ struct AddressSlot {
 struct Machine {
   NodeClock clock;
   bool powered = false;
-  Incarnation daemon;  // start_id 0: no daemon runs
+  bool stopped = false;   // a virtual machine that does not run; its clock stands
+  Instant exposed_until;  // the end of any lease that it may have held when it was last stopped; own clock
+  Incarnation daemon;     // start_id 0: no daemon runs
   std::array<std::array<AddressSlot, max_sim_addresses>, max_sim_groups> addresses{};
   std::array<bool, max_sim_groups> running{};  // from the first moment of its start script to the end of its stop
 
@@ -33,11 +35,19 @@ struct Machine {
     return slot.gate && slot.lease_until > clock.at(now);
   }
   bool serves(std::size_t group, std::size_t address, SimTime now) const {
-    return addresses[group][address].adapters != 0 && gate_open(group, address, now);
+    return !stopped && addresses[group][address].adapters != 0 && gate_open(group, address, now);
+  }
+  // The one case that leases exclude (DESIGN section 4): a machine whose every clock stood still serves, when
+  // it goes on, for what was left of the lease that it had. Not for a lease renewed since.
+  bool excused(std::size_t group, std::size_t address) const {
+    const AddressSlot& slot = addresses[group][address];
+    return exposed_until.ns > 0 && slot.lease_until <= exposed_until;
   }
   void lose_everything() {
     addresses = {};
     running = {};
+    stopped = false;
+    exposed_until = {};
   }
 };
 
@@ -48,7 +58,8 @@ using Machines = std::array<Machine, max_sim_nodes>;
 struct Soundness {
   std::array<SimTime, max_sim_nodes> node{};
   std::array<std::array<SimTime, max_sim_nodes>, max_sim_nodes> pair{};
-  std::array<SimTime, max_sim_nodes> frozen_ns{};  // how long it was frozen of late, in one go or several
+  std::array<SimTime, max_sim_nodes> frozen_ns{};   // how long it was frozen of late, in one go or several
+  std::array<SimTime, max_sim_nodes> slow_until{};  // every step of it took long, or did a moment ago
 };
 
 }  // namespace vigil::sim

@@ -43,10 +43,10 @@ void Network::reset(const Scenario& scenario, Soundness& soundness) {
   apply(0);
 }
 
-Arrivals Network::send(Random& random, NodeId node, LinkIndex link, Ear ear) const {
+Arrivals Network::send(Random& random, NodeId node, LinkIndex link, Ear ear, std::size_t bytes) const {
   Arrivals arrivals;
   const Path& path = paths_[node][link][ear.node];
-  if (path.cut || !link_usable(node, link)) return arrivals;
+  if (path.cut || bytes > path.max_bytes || !link_usable(node, link)) return arrivals;
   const PathQuality& quality = path.quality;
   if (quality.loss_percent > 0 && random.chance(quality.loss_percent)) return arrivals;
   const auto one = [&] {
@@ -55,6 +55,8 @@ Arrivals Network::send(Random& random, NodeId node, LinkIndex link, Ear ear) con
   arrivals.delay[arrivals.count++] = one();
   if (quality.duplicate_percent > 0 && random.chance(quality.duplicate_percent))
     arrivals.delay[arrivals.count++] = one();
+  if (quality.corrupt_percent > 0)
+    for (std::size_t i = 0; i < arrivals.count; ++i) arrivals.damaged[i] = random.chance(quality.corrupt_percent);
   return arrivals;
 }
 
@@ -90,9 +92,11 @@ void Network::heal_all(SimTime now) {
 void Network::apply(SimTime now) {
   dead_.fill(0);
   no_carrier_.fill(0);
+  lengths_matter_ = false;
   for (std::size_t a = 0; a < scenario_->nodes; ++a)
     for (std::size_t l = 0; l < link_count_[a]; ++l)
-      for (Path& path : paths_[a][l]) path = {serial_[a][l] ? scenario_->serial : scenario_->ethernet, false};
+      for (Path& path : paths_[a][l])
+        path = {serial_[a][l] ? scenario_->serial : scenario_->ethernet, limits::frame_bytes, false};
   for (const NetworkFault& fault : faults_)
     if (!fault.dormant) apply_one(fault);
   judge(now);
@@ -116,7 +120,12 @@ void Network::apply_one(const NetworkFault& fault) {
       for (std::size_t l = 0; l < link_count_[a]; ++l) {
         if (((fault.links >> l) & 1) == 0) continue;
         Path& path = paths_[a][l][b];
-        if (fault.kind != Fault::weather) {
+        if (fault.kind == Fault::narrow) {
+          path.max_bytes = std::min(path.max_bytes, fault.max_bytes);
+          lengths_matter_ = true;
+          continue;
+        }
+        if (fault.kind != Fault::weather && fault.kind != Fault::corruption) {
           path.cut = true;
           continue;
         }
@@ -125,6 +134,7 @@ void Network::apply_one(const NetworkFault& fault) {
         path.quality.loss_percent = std::min(100.0, path.quality.loss_percent + fault.weather.loss_percent);
         path.quality.duplicate_percent =
             std::min(100.0, path.quality.duplicate_percent + fault.weather.duplicate_percent);
+        path.quality.corrupt_percent = std::min(100.0, path.quality.corrupt_percent + fault.weather.corrupt_percent);
       }
     }
 }
@@ -134,8 +144,8 @@ bool Network::sound_one_way(NodeId a, NodeId b) const {
     if (serial_[a][l] || !link_usable(a, static_cast<LinkIndex>(l))) continue;
     const Path& path = paths_[a][l][b];
     const PathQuality& quality = path.quality;
-    if (path.cut || quality.loss_percent > 0 || quality.delay_ns + quality.jitter_ns > scenario_->interval_ns() / 4)
-      continue;
+    if (path.cut || path.max_bytes < limits::frame_bytes || quality.corrupt_percent > 0) continue;
+    if (quality.loss_percent > 0 || quality.delay_ns + quality.jitter_ns > scenario_->interval_ns() / 4) continue;
     for (const Ear ear : ears_[a][l])
       if (ear.node == b && link_usable(b, ear.link)) return true;
   }

@@ -18,17 +18,19 @@ struct NetworkFault {
   NodeSet from;  // frames from these …
   NodeSet to;    // … to those
   bool both_ways = false;
-  std::uint8_t links = 0xff;  // bit i: the sender's link i
-  std::uint8_t adapters = 0;  // Fault::adapter: bit i of each node in `from` is dead
-  bool with_carrier = false;  // … though its carrier is there
-  PathQuality weather;        // Fault::weather: added to the path's own
-  SimTime period = 0;         // Fault::flap: between two changes
-  bool dormant = false;       // Fault::flap: healed for now
+  std::uint8_t links = 0xff;                      // bit i: the sender's link i
+  std::uint8_t adapters = 0;                      // Fault::adapter: bit i of each node in `from` is dead
+  bool with_carrier = false;                      // … though its carrier is there
+  PathQuality weather;                            // Fault::weather, corruption: added to the path's own
+  std::uint16_t max_bytes = limits::frame_bytes;  // Fault::narrow: longer frames are lost
+  SimTime period = 0;                             // Fault::flap: between two changes
+  bool dormant = false;                           // Fault::flap: healed for now
 };
 
 // Copies of one frame that will arrive, each after its delay.
 struct Arrivals {
   std::array<SimTime, 2> delay{};
+  std::array<bool, 2> damaged{};  // bits flip on the way
   std::size_t count = 0;
 };
 
@@ -48,8 +50,10 @@ class Network {
   bool has_carrier(NodeId node, AdapterIndex adapter) const { return ((no_carrier_[node] >> adapter) & 1) == 0; }
   bool link_usable(NodeId node, LinkIndex link) const { return ((dead_[node] >> adapter_of_[node][link]) & 1) == 0; }
 
-  // What becomes of one frame that leaves now by `link` towards `ear`.
-  Arrivals send(Random& random, NodeId node, LinkIndex link, Ear ear) const;
+  // What becomes of one frame that leaves now by `link` towards `ear`. A message is as long as its longest frame.
+  Arrivals send(Random& random, NodeId node, LinkIndex link, Ear ear, std::size_t bytes) const;
+  // Some path loses frames for their length: only then is it worth knowing.
+  bool lengths_matter() const { return lengths_matter_; }
 
   // Faults in force; their serial numbers name them to the agenda. Soundness of pairs follows.
   std::uint32_t begin(SimTime now, NetworkFault fault);
@@ -61,6 +65,7 @@ class Network {
  private:
   struct Path {
     PathQuality quality;
+    std::uint16_t max_bytes = limits::frame_bytes;
     bool cut = false;
   };
 
@@ -79,6 +84,7 @@ class Network {
   std::array<std::array<std::array<Path, max_sim_nodes>, limits::max_links>, max_sim_nodes> paths_{};
   std::array<std::uint8_t, max_sim_nodes> dead_{};        // bit i: nothing passes adapter i
   std::array<std::uint8_t, max_sim_nodes> no_carrier_{};  // … and its kernel says so
+  bool lengths_matter_ = false;
   std::vector<NetworkFault> faults_;
   std::uint32_t next_serial_ = 1;
 };

@@ -4,15 +4,18 @@
 
 namespace vigil::sim {
 
+// The id of a question is its place among all that were asked, from one.
 void World::ask(Host& host, OperatorCommand command) {
-  if (!host.core || host.paused) return;
+  if (!host.core || blocked(host)) return;
   trace_.line(now_, host.id, "operator asks: verb %d group %d node %d", static_cast<int>(command.verb),
               command.group == no_index ? -1 : command.group, command.node == no_node ? -1 : command.node + 1);
-  step(host, event_ = event::OperatorAsked{next_question_++, command});
+  checker_.asked(command);
+  step(host, event_ = event::OperatorAsked{checker_.questions(), command});
 }
 
 void World::answered(Host& host, const effect::OperatorAnswer& answer) {
   trace_.mix(answer.id * 2 + (answer.accepted ? 1 : 0));
+  checker_.answered(now_, host.id, answer.id, answer.accepted);
   trace_.line(now_, host.id, "answers the operator: %s: %s", answer.accepted ? "accepted" : "refused",
               answer.text.c_str());
 }
@@ -53,9 +56,17 @@ void World::set_right() {
     if (!is.failed_on.empty() || is.phase == GroupPhase::error) ask(host, {OperatorVerb::group_clear, group, no_node});
     if (!is.wanted) ask(host, {OperatorVerb::group_online, group, no_node});
     // What could not be stopped there ends with a reboot: the only proof an operator has.
-    if (is.phase == GroupPhase::blocked && !is.unproven.empty())
-      machine_crash(hosts_[is.unproven.lowest()], scenario_.interval_ns());
+    if (is.phase == GroupPhase::blocked && !is.unproven.empty()) reboot(hosts_[is.unproven.lowest()]);
   }
+}
+
+// Once; then it is given the time that a restarted node takes.
+void World::reboot(Host& host) {
+  if (host.rebooted_at > calm_at_ &&
+      now_ - host.rebooted_at < scenario_.restart_wait_ns() + scenario_.detection_ns() * 8)
+    return;
+  host.rebooted_at = now_;
+  machine_crash(host, scenario_.interval_ns());
 }
 
 bool World::group_serves(std::size_t group, const GroupState& state, std::string& why) const {
@@ -108,7 +119,8 @@ bool World::converged(std::string& why) const {
 void World::look() {
   std::string why;
   if (converged(why)) {
-    done_ = true;
+    converged_at_ = now_;
+    done_ = !begin_exam();
     trace_.line(now_, no_node, "converged %.3f ms after the last fault", static_cast<double>(now_ - calm_at_) / 1e6);
     return;
   }

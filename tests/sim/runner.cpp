@@ -2,6 +2,7 @@
 #include "tests/sim/runner.hpp"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,11 @@ struct Shared {
   std::atomic<std::uint64_t> node_ms;
   std::atomic<std::uint64_t> hash;
   std::atomic<std::uint64_t> found;
+  std::atomic<std::uint64_t> sim_ms;
+  std::atomic<std::uint64_t> takeovers;
+  std::atomic<std::uint64_t> slowest_convergence;  // thousandths of its bound
+  std::atomic<std::uint64_t> slowest_takeover;
+  std::array<std::atomic<std::uint64_t>, Coverage::cells> coverage;
   std::array<std::atomic<std::uint64_t>, max_jobs> current;  // the seed that a worker is at
   std::array<Finding, max_findings> findings;
 };
@@ -40,6 +46,21 @@ Shared* map_shared() {
     std::exit(2);
   }
   return new (memory) Shared{};
+}
+
+void raise_to(std::atomic<std::uint64_t>& highest, double part) {
+  const auto value = static_cast<std::uint64_t>(part * 1000);
+  std::uint64_t seen = highest.load();
+  while (seen < value && !highest.compare_exchange_weak(seen, value)) {
+  }
+}
+
+void count(Shared& shared, World& world, const RunResult& result) {
+  shared.sim_ms.fetch_add(static_cast<std::uint64_t>(result.simulated_ns / 1'000'000));
+  raise_to(shared.slowest_convergence, result.converged_part);
+  raise_to(shared.slowest_takeover, result.takeover_part);
+  if (result.takeover_part > 0) shared.takeovers.fetch_add(1);
+  world.coverage().hand_over(shared.coverage);
 }
 
 void report(Shared& shared, std::uint64_t seed, Invariant invariant, SimTime at, const char* text) {
@@ -67,6 +88,7 @@ void report(Shared& shared, std::uint64_t seed, Invariant invariant, SimTime at,
     const RunResult result = world->run(*scenario, TraceMode::hash_only);
     shared.steps.fetch_add(result.steps);
     shared.commits.fetch_add(result.commits);
+    count(shared, *world, result);
     shared.node_ms.fetch_add(static_cast<std::uint64_t>(result.simulated_ns / 1'000'000) * scenario->nodes);
     shared.hash.fetch_add(result.trace_hash * (seed * 2 + 1));
     if (result.violation.invariant != Invariant::none)
@@ -115,11 +137,25 @@ void bury(const RunPlan& plan, Shared& shared, std::vector<pid_t>& workers, pid_
 
 }  // namespace
 
+namespace {
+
+double cpu_seconds_of_children() {
+  rusage used{};
+  getrusage(RUSAGE_CHILDREN, &used);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
+}  // namespace
+
 RunSummary run_seeds(const RunPlan& plan) {
   using Clock = std::chrono::steady_clock;
   Shared& shared = *map_shared();
   const std::size_t jobs = std::clamp<std::size_t>(plan.jobs, 1, max_jobs);
   std::vector<pid_t> workers(jobs, 0);
+  const double cpu_before = cpu_seconds_of_children();
   const Clock::time_point begin = Clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
   for (std::size_t job = 0; job < jobs; ++job) workers[job] = start_worker(plan, shared, job);
@@ -140,8 +176,14 @@ RunSummary run_seeds(const RunPlan& plan) {
   summary.seeds = shared.done.load();
   summary.steps = shared.steps.load();
   summary.commits = shared.commits.load();
+  summary.hours = static_cast<double>(shared.sim_ms.load()) / 3.6e6;
+  summary.takeovers = shared.takeovers.load();
+  summary.slowest_convergence = static_cast<double>(shared.slowest_convergence.load()) / 1000;
+  summary.slowest_takeover = static_cast<double>(shared.slowest_takeover.load()) / 1000;
+  for (std::size_t i = 0; i < Coverage::cells; ++i) summary.coverage[i] = shared.coverage[i].load();
   summary.node_hours = static_cast<double>(shared.node_ms.load()) / 3.6e6;
   summary.seconds = elapsed();
+  summary.cpu_seconds = cpu_seconds_of_children() - cpu_before;
   summary.hash = shared.hash.load();
   const std::size_t found = std::min<std::size_t>(shared.found.load(), max_findings);
   summary.findings.assign(shared.findings.begin(), shared.findings.begin() + static_cast<std::ptrdiff_t>(found));

@@ -32,7 +32,13 @@ struct RunSummary {
   std::uint64_t seeds = 0;
   std::uint64_t steps = 0;
   std::uint64_t commits = 0;
-  double node_hours = 0;          // simulated
+  double hours = 0;                // simulated
+  double node_hours = 0;           // … times nodes
+  std::uint64_t takeovers = 0;     // at the ends of runs, timed
+  double slowest_convergence = 0;  // as a part of its bound
+  double slowest_takeover = 0;
+  Coverage::Counts coverage{};
+  double cpu_seconds = 0;         // of all workers: what a core does, however busy the machine is
   double seconds = 0;             // of the wall
   std::uint64_t hash = 0;         // of all runs' traces, whatever their order
   std::vector<Finding> findings;  // by seed

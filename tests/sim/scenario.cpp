@@ -4,13 +4,16 @@
 #include <algorithm>
 #include <string>
 
+#include "runtime/base/event_name.hpp"
+
 namespace vigil::sim {
 
 const char* to_string(Fault fault) {
   static constexpr const char* names[] = {
-      "pause",       "pause_midway", "daemon_crash", "machine_crash", "power_failure", "cut_path",
-      "isolate",     "partition",    "flap",         "weather",       "adapter",       "address",
-      "application", "agent",        "slow_disk",    "clock_rate",    "ambush",        "operator"};
+      "pause",      "pause_midway", "daemon_crash", "machine_crash", "power_failure", "cut_path",    "isolate",
+      "partition",  "flap",         "weather",      "adapter",       "address",       "application", "agent",
+      "slow_disk",  "full_disk",    "lost_state",   "clock_rate",    "stopped_clock", "slow_node",   "slow_effects",
+      "corruption", "narrow",       "other_file",   "ambush",        "operator"};
   static_assert(std::size(names) == fault_kinds);
   return names[static_cast<std::size_t>(fault)];
 }
@@ -135,6 +138,20 @@ void make_groups(Random& random, std::size_t nodes, ClusterConfig& config) {
   }
 }
 
+// What a group waits for before its addresses come, and before its application starts.
+void make_hooks(Random& random, const Timing& timing, ClusterConfig& config) {
+  if (!random.chance(25)) return;
+  for (const EventName event : {EventName::acquire_service_addr, EventName::start_server}) {
+    if (!random.chance(70)) continue;
+    HookConfig hook;
+    hook.event = static_cast<std::uint8_t>(event);
+    hook.stage = HookStage::pre;
+    hook.command = "hook";
+    hook.timeout = timing.interval * 12;
+    config.hooks.push(hook);
+  }
+}
+
 void make_faults(Random& random, Scenario& scenario) {
   if (random.chance(4)) return;  // a quiet life
   // One seed in four has one or two kinds alone, hitting often.
@@ -145,6 +162,9 @@ void make_faults(Random& random, Scenario& scenario) {
     scenario.weight[random.below(fault_kinds)] = static_cast<std::uint16_t>(4 + random.below(8));
   const auto power = static_cast<std::size_t>(Fault::power_failure);
   scenario.weight[power] = std::min<std::uint16_t>(scenario.weight[power], 1);
+  // A node without its state file waits for the longest lease there is: many intervals, thousands of a quick profile.
+  const bool quick = scenario.config.profile == Profile::fast || scenario.config.profile == Profile::realtime;
+  if (!random.chance(quick ? 3 : 25)) scenario.weight[static_cast<std::size_t>(Fault::lost_state)] = 0;
   for (const std::uint16_t weight : scenario.weight)
     scenario.weight_sum = static_cast<std::uint16_t>(scenario.weight_sum + weight);
 }
@@ -187,15 +207,20 @@ void make_world(Random& random, Scenario& scenario) {
 
 }  // namespace
 
+SimTime Scenario::restart_wait_ns() const {
+  const bool known = stored_lease_known && weight[static_cast<std::size_t>(Fault::lost_state)] == 0;
+  return outlast(known ? config.timing.lease : longest_lease).ns;
+}
+
 SimTime Scenario::convergence_bound_ns() const {
   // A restarted voter's wait, candidacies that collide, an admission, a fallback, and each group's
   // script timing out on every node: generous, since only a cluster that hangs is to be caught.
   const Timing& timing = config.timing;
-  const Duration wait = outlast(stored_lease_known ? timing.lease : longest_lease);
   const Duration scripts = timing.interval * static_cast<std::int64_t>(50 * nodes);
   // Retries that are spaced in seconds, whatever the profile: a conflict, a failed stop.
   const Duration retries = Duration::from_s(12);
-  return (wait + retries + timing.detection * 20 + outlast(timing.lease) * 4 + timing.lateness_cap() + scripts).ns;
+  const Duration agreement = timing.detection * 20 + outlast(timing.lease) * 4 + timing.lateness_cap();
+  return restart_wait_ns() * 2 + (retries + agreement + scripts).ns;
 }
 
 void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scenario) {
@@ -214,9 +239,11 @@ void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scena
   make_networks(random, scenario.nodes, config);
   make_nodes(random, scenario.nodes, config);
   make_groups(random, scenario.nodes, config);
+  make_hooks(random, config.timing, config);
   make_world(random, scenario);
   make_faults(random, scenario);
   plan_faults(random, scenario);
+  scenario.exam = random.chance(40);
   if (random.chance(10)) {
     const auto group = static_cast<GroupIndex>(random.below(config.groups.size()));
     if (config.groups[group].application.present && config.groups.size() > 1) scenario.cursed_group = group;

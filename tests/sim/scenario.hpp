@@ -30,7 +30,15 @@ enum class Fault : std::uint8_t {
   application,     // dies; or its next start or stop fails
   agent,           // dies and is started again
   slow_disk,       // writes take long, or fail
+  full_disk,       // writes fail for a while
+  lost_state,      // a machine crashes and comes back without its state file
   clock_rate,      // a clock's rate changes within the bound
+  stopped_clock,   // a virtual machine stands still with its every clock, and goes on; the clocks may catch up
+  slow_node,       // each step of a node takes long, for a while
+  slow_effects,    // addresses and scripts take long, for a while
+  corruption,      // bits flip in frames on the paths of a node
+  narrow,          // paths that pass small frames only
+  other_file,      // daemons start again with another configuration file, until the faults end
   ambush,          // the next node to propose a record is struck while it does
   operator_word,   // somebody types a command
   count_,
@@ -52,6 +60,7 @@ struct PathQuality {
   std::int64_t jitter_ns = 0;
   double loss_percent = 0;
   double duplicate_percent = 0;
+  double corrupt_percent = 0;
 };
 
 struct Scenario {
@@ -73,16 +82,25 @@ struct Scenario {
   std::uint16_t weight_sum = 0;
   std::vector<PlannedFault> faults;  // by time
 
-  GroupIndex cursed_group = no_index;  // its scripts hang until their time-out, to the very end
-  SimTime disk_ns = 0;                 // a write, at best
-  SimTime script_ns = 0;               // a start or stop script, at best
-  SimTime address_ns = 0;              // adding or removing an address
+  bool exam = false;                    // ends with a clean takeover
+  std::int64_t takeover_percent = 100;  // less: a bound that nobody can keep, for the test of the test
+  GroupIndex cursed_group = no_index;   // its scripts hang until their time-out, to the very end
+  SimTime disk_ns = 0;                  // a write, at best
+  SimTime script_ns = 0;                // a start or stop script, at best
+  SimTime address_ns = 0;               // adding or removing an address
 
   SimTime interval_ns() const { return config.timing.interval.ns; }
   SimTime detection_ns() const { return config.timing.detection.ns; }
+  // Until a restarted node may vote: longer where it cannot know which leases it had acknowledged.
+  SimTime restart_wait_ns() const;
   // From the end of all faults to a whole and serving cluster.
   SimTime convergence_bound_ns() const;
+  // Then, from one node's loss of power to service elsewhere (exam.cpp).
+  SimTime takeover_bound_ns() const;
 };
+
+// What World::about() makes of a usual length, at the longest.
+constexpr SimTime about_at_most(SimTime usual) { return (usual / 2 + usual) * 6; }
 
 // `forced_nodes` 0: the seed chooses.
 void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scenario);

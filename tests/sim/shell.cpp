@@ -1,6 +1,9 @@
 // A daemon's loop around its core, as the real shell keeps it: events in, effects out in order, writes
 // that hold later effects back, freezes between any two effects, and the shell's own account of its
 // lateness.
+#include <cstring>
+#include <type_traits>
+
 #include "tests/sim/world.hpp"
 
 namespace vigil::sim {
@@ -11,9 +14,11 @@ void World::step(Host& host, const Event& event) {
   trace_.mix(static_cast<std::uint64_t>(now_) * 64 + host.id * std::uint64_t{8} + event.index());
   host.core->step(machines_[host.id].clock.at(now_), event, effects_);
   observe(host);
+  observe_phases(host);
   carry_out(host);
   if (!host.core) return;
   observe_promise(host);
+  if (now_ < host.mischief.slow_steps_until) pause(host, host.mischief.slow_step);
   arm(host);
 }
 
@@ -27,11 +32,25 @@ void World::observe(Host& host) {
   const Record& committed = host.core->committed();
   if (committed.stamp != host.committed) {
     host.committed = committed.stamp;
+    if (committed.view.holds(host.id, host.incarnation)) host.forgetful = false;
+    for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g) {
+      coverage_.group_moved(host.group_phases[g], committed.state.groups[g].phase);
+      host.group_phases[g] = committed.state.groups[g].phase;
+    }
     trace_.mix(committed.stamp.epoch.counter * 64 + committed.stamp.version);
     if (trace_.wanted())
       trace_.line(now_, host.id, "holds committed %s", describe(committed, scenario_.config.groups.size()).c_str());
     checker_.committed(now_, host.id, committed);
   }
+}
+
+void World::observe_phases(Host& host) {
+  NodePhases now;
+  host.core->phases(machines_[host.id].clock.at(now_), now);
+  static_assert(std::has_unique_object_representations_v<NodePhases>);
+  if (std::memcmp(&now, &host.phases, sizeof now) == 0) return;
+  coverage_.stepped(host.phases, now, scenario_.nodes, scenario_.config.groups.size());
+  host.phases = now;
 }
 
 // A vote binds from the moment when everything said before it is out.
@@ -52,7 +71,7 @@ void World::arm(Host& host) {
 
 void World::timer(Host& host) {
   host.armed_at = sim_never;
-  if (!host.core || host.paused) return;  // resume() looks at the deadline itself
+  if (!host.core || blocked(host)) return;  // wake() looks at the deadline itself
   const Instant now = machines_[host.id].clock.at(now_);
   if (host.core->next_deadline() <= now) return step(host, event_ = event::Tick{});
   arm(host);
@@ -143,7 +162,7 @@ void World::persist(Host& host, const effect::Persist& write) {
   PendingWrite& pending = writes_[slot];
   pending.token = write.token;
   pending.state = write.state;
-  pending.ok = !host.mischief.write_fails;
+  pending.ok = !host.mischief.write_fails && now_ >= host.mischief.full_disk_until;
   host.mischief.write_fails = false;
   const bool slow = now_ < host.mischief.slow_writes_until;
   const SimTime length = slow ? some_time() : about(scenario_.disk_ns);
@@ -158,7 +177,7 @@ void World::persisted(const Entry& entry) {
   if (entry.life != host.life) return writes_.drop(entry.slot);
   VIGIL_ASSERT(!host.writes.empty() && host.writes.front() == entry.slot);
   host.writes.erase(host.writes.begin());
-  if (writes_[entry.slot].ok) host.stored = writes_[entry.slot].state;
+  if (writes_[entry.slot].ok) host.disk.store(writes_[entry.slot].state);
   hand_over(host, entry);
 }
 
@@ -174,9 +193,22 @@ void World::settle_writes(Host& host, bool all) {
   for (const std::uint32_t slot : host.writes) {
     if (kept == 0) break;
     --kept;
-    if (writes_[slot].ok) host.stored = writes_[slot].state;
+    if (writes_[slot].ok) host.disk.store(writes_[slot].state);
   }
   host.writes.clear();  // the agenda's entries give the slots back
+}
+
+// The power goes: of the writes under way some are whole, the next is torn, the rest never began.
+void World::lose_writes(Host& host) {
+  std::size_t kept = random_.below(host.writes.size() + 1);
+  for (const std::uint32_t slot : host.writes) {
+    if (kept-- == 0) {
+      if (writes_[slot].ok && chance(60)) host.disk.tear(writes_[slot].state, random_);
+      break;
+    }
+    if (writes_[slot].ok) host.disk.store(writes_[slot].state);
+  }
+  host.writes.clear();
 }
 
 // ---- freezes --------------------------------------------------------------------------------------
@@ -186,37 +218,94 @@ void World::pause(Host& host, SimTime length) {
   trace_.line(now_, host.id, "is frozen for %.3f ms", static_cast<double>(length) / 1e6);
   host.paused = true;
   host.pause_after_effects = -1;
-  soundness_.node[host.id] = sim_never;
-  const bool again = now_ - host.resume_at < scenario_.detection_ns() * 4;
-  SimTime& frozen = soundness_.frozen_ns[host.id];
-  frozen = (again ? frozen : 0) + length;
+  stands_still(host, length);
   host.resume_at = now_ + length;
   at(host.resume_at, What::resume, host.id);
+}
+
+// For the checker: from when on, and for how long, a node did nothing.
+void World::stands_still(const Host& host, SimTime length) {
+  soundness_.node[host.id] = sim_never;
+  const bool again = now_ - std::max(host.resume_at, host.goes_on_at) < scenario_.detection_ns() * 4;
+  SimTime& frozen = soundness_.frozen_ns[host.id];
+  frozen = (again ? frozen : 0) + length;
 }
 
 void World::resume(Host& host) {
   if (!host.paused) return;
   trace_.line(now_, host.id, "thaws with %zu effects undone and %zu events waiting",
-              host.outbox.size() - host.outbox_next, host.inbox.size());
+              host.outbox.size() - host.outbox_next, host.inbox.size() - host.inbox_next);
   host.paused = false;
+  wake(host);
+}
+
+// The loop goes on where it was held: effects first, then what has come in meanwhile.
+void World::wake(Host& host) {
+  if (!host.core || blocked(host)) return;
   soundness_.node[host.id] = now_;
   const std::uint32_t life = host.life;
   drain(host);
-  const auto frozen_again = [&] { return host.life != life || host.paused; };
-  if (frozen_again()) return;
+  const auto held_again = [&] { return host.life != life || blocked(host); };
+  if (held_again()) return;
   const Duration lateness = machines_[host.id].clock.at(now_) - host.core->next_deadline();
   if (lateness.ns > 0) step(host, event_ = event::Late{lateness});
-  std::size_t next = 0;
-  std::vector<Entry> waiting;
-  waiting.swap(host.inbox);
-  for (; next < waiting.size() && !frozen_again(); ++next) hand_over(host, waiting[next]);
-  for (; next < waiting.size(); ++next) {
-    if (host.life == life)
-      host.inbox.push_back(waiting[next]);
-    else
-      drop_frame(waiting[next]);
+  while (!held_again() && host.inbox_next < host.inbox.size()) {
+    const Entry entry = host.inbox[host.inbox_next++];
+    hand_over(host, entry);
   }
-  if (host.core && !host.paused) arm(host);
+  if (host.life == life && host.inbox_next == host.inbox.size()) {
+    host.inbox.clear();
+    host.inbox_next = 0;
+  }
+  if (host.core && !blocked(host)) arm(host);
+}
+
+// A virtual machine stands, and every clock in it: its kernel, its disk and its scripts with it. What was to
+// happen in it happens that much later; what the network brings waits for it.
+void World::stop_machine(Host& host, SimTime length) {
+  Machine& machine = machines_[host.id];
+  if (!machine.powered || machine.stopped) return;
+  trace_.line(now_, host.id, "its machine stands still for %.3f ms", static_cast<double>(length) / 1e6);
+  stands_still(host, length);
+  machine.clock.stop(now_);
+  machine.stopped = true;
+  machine.exposed_until = machine.clock.at(now_) + scenario_.config.timing.lease;
+  const auto local = [&](const Entry& entry) {
+    const bool frame = entry.what == What::heartbeat || entry.what == What::ack || entry.what == What::message;
+    return entry.node == host.id && !frame;
+  };
+  agenda_.postpone(length, local);
+  if (host.armed_at != sim_never) host.armed_at += length;
+  const auto postpone = [&](SimTime& when) {
+    if (when > now_) when += length;
+  };
+  postpone(host.resume_at);
+  postpone(host.disk_free_at);
+  for (auto& group : host.address_free_at)
+    for (SimTime& free_at : group) postpone(free_at);
+  for (SimTime& free_at : host.script_free_at) postpone(free_at);
+  host.stands_since = now_;
+  host.goes_on_at = now_ + length;
+  at(host.goes_on_at, What::machine_goes_on, host.id, ++host.stops);
+}
+
+void World::machine_goes_on(const Entry& entry) {
+  if (hosts_[entry.node].stops == entry.slot) let_machine_go_on(hosts_[entry.node]);
+}
+
+void World::let_machine_go_on(Host& host) {
+  Machine& machine = machines_[host.id];
+  if (!machine.stopped) return;
+  // Some hypervisors let the clock catch up, wholly or in part.
+  const SimTime stood = now_ - host.stands_since;
+  const SimTime ahead = chance(50) ? 0 : static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(stood) + 1));
+  machine.clock.go(now_, ahead);
+  machine.stopped = false;
+  trace_.line(now_, host.id, "its machine goes on, its clock %.3f ms further", static_cast<double>(ahead) / 1e6);
+  for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g)
+    for (std::size_t a = 0; a < scenario_.config.groups[g].addresses.size(); ++a)
+      if (machine.serves(g, a, now_)) checker_.serving(now_, host.id, g, a);
+  wake(host);
 }
 
 }  // namespace vigil::sim

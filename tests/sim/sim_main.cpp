@@ -1,6 +1,7 @@
 // vigil-sim: the command line of the simulator.
 //
-//   vigil-sim --seeds N [--first K] [--nodes N] [--bug NAME] [--jobs J]   runs many seeds
+//   vigil-sim --seeds N [--first K] [--nodes N] [--bug NAME] [--jobs J]   runs many seeds; from 10,000 on, with
+//                                                                         what they must have reached
 //   vigil-sim --seed S [--trace | --story | --shrink] [--cut WHAT]        runs one, twice, and compares
 //   vigil-sim --exhaustive [--depth N] [--from WHERE] [--bug NAME]        goes every way of three nodes
 //   vigil-sim --list-bugs | --prove-checker | --prove-shrinker | --self-test
@@ -30,19 +31,21 @@ struct Options {
   bool list_bugs = false;
   bool prove_checker = false;
   bool self_test = false;
+  bool coverage = false;
   bool prove_shrinker = false;
   bool exhaustive = false;
   ExhaustivePlan ways;
 };
 
 [[noreturn]] void usage(const char* complaint) {
-  std::fprintf(stderr,
-               "vigil-sim: %s\n"
-               "usage: vigil-sim --seeds N [--first K] [--nodes 2..8] [--bug NAME] [--jobs J] [--keep-going]\n"
-               "       vigil-sim --seed S [--trace | --story | --shrink] [--cut WHAT] [--nodes 2..8] [--bug NAME]\n"
-               "       vigil-sim --exhaustive [--depth N] [--from settled|takeover|cold|moved|return] [--bug NAME] [--jobs J]\n"
-               "       vigil-sim --list-bugs | --prove-checker [--bug NAME] [--seeds N] | --prove-shrinker | --self-test\n",
-               complaint);
+  std::fprintf(
+      stderr,
+      "vigil-sim: %s\n"
+      "usage: vigil-sim --seeds N [--first K] [--nodes 2..8] [--bug NAME] [--jobs J] [--keep-going] [--coverage]\n"
+      "       vigil-sim --seed S [--trace | --story | --shrink] [--cut WHAT] [--nodes 2..8] [--bug NAME]\n"
+      "       vigil-sim --exhaustive [--depth N] [--from settled|takeover|cold|moved|return] [--bug NAME] [--jobs J]\n"
+      "       vigil-sim --list-bugs | --prove-checker [--bug NAME] [--seeds N] | --prove-shrinker | --self-test\n",
+      complaint);
   std::exit(2);
 }
 
@@ -96,6 +99,8 @@ Options parse(int argc, char** argv) {
       options.list_bugs = true;
     else if (option == "--prove-checker")
       options.prove_checker = true;
+    else if (option == "--coverage")
+      options.coverage = true;
     else if (option == "--self-test")
       options.self_test = true;
     else if (option == "--prove-shrinker")
@@ -122,17 +127,36 @@ Replay replay_of(std::uint64_t seed, const RunPlan& plan) {
   return what;
 }
 
+// A transition that a large run never reached fails it. A smaller one only says how far it came.
+bool tell_coverage(const Options& options, const RunSummary& summary) {
+  const CoverageReport report = judge(summary.coverage);
+  if (options.coverage) std::printf("%s", report.table.c_str());
+  std::printf("coverage: %zu of %zu transitions and meetings\n", report.reached, report.wanted);
+  for (const std::string& name : report.unexpected)
+    std::printf("  never seen before, and to be looked at (coverage.cpp): %s\n", name.c_str());
+  const bool whole = summary.seeds >= seeds_that_cover && options.plan.nodes == 0 && options.plan.bug == Bug::none;
+  if (!whole && !options.coverage) return true;
+  for (const std::string& name : report.missing) std::printf("  never reached: %s\n", name.c_str());
+  return !whole || report.missing.empty();
+}
+
 int run_many(const Options& options) {
   const RunSummary summary = run_seeds(options.plan);
+  const auto seeds = static_cast<double>(summary.seeds);
   std::printf(
-      "%llu seeds in %.1f s: %.0f/s, %.2f simulated node-hours a second (%.1f in all), %.0f ns a step, "
-      "%llu commits, hash %016llx, %zu violations\n",
-      static_cast<unsigned long long>(summary.seeds), summary.seconds,
-      static_cast<double>(summary.seeds) / summary.seconds, summary.node_hours / summary.seconds, summary.node_hours,
-      summary.seconds * static_cast<double>(options.plan.jobs) * 1e9 / static_cast<double>(summary.steps + 1),
+      "%llu seeds in %.1f s: %.0f/s, %.0f/s a core, %.2f simulated node-hours a second (%.1f in all, %.1f h of "
+      "clusters), "
+      "%.0f ns a step, %llu commits, hash %016llx, %zu violations\n",
+      static_cast<unsigned long long>(summary.seeds), summary.seconds, seeds / summary.seconds,
+      seeds / summary.cpu_seconds, summary.node_hours / summary.seconds, summary.node_hours, summary.hours,
+      summary.cpu_seconds * 1e9 / static_cast<double>(summary.steps + 1),
       static_cast<unsigned long long>(summary.commits), static_cast<unsigned long long>(summary.hash),
       summary.findings.size());
-  if (summary.findings.empty()) return 0;
+  std::printf("slowest convergence: %.0f %% of its bound; slowest of %llu clean takeovers: %.0f %% of its bound\n",
+              summary.slowest_convergence * 100, static_cast<unsigned long long>(summary.takeovers),
+              summary.slowest_takeover * 100);
+  const bool covered = tell_coverage(options, summary);
+  if (summary.findings.empty()) return covered ? 0 : 1;
   for (const Finding& finding : summary.findings) {
     print_violation(finding.seed, {finding.invariant, finding.at, finding.text});
     print_replay_command(replay_of(finding.seed, options.plan), "--trace");

@@ -25,6 +25,10 @@ void World::at(SimTime when, What what, NodeId node, std::uint32_t slot, std::ui
 void World::prepare(const Scenario& scenario) {
   scenario_ = scenario;
   random_ = Random(scenario.seed ^ 0x7669676c73696dULL ^ scenario.salt * 0x9e3779b97f4a7c15ULL);
+  other_file_ = scenario.config;
+  other_file_.version += 1;
+  other_file_.hash ^= 0xff;
+  codec_.reset();
   agenda_.clear();
   heartbeats_.clear();
   acks_.clear();
@@ -36,8 +40,8 @@ void World::prepare(const Scenario& scenario) {
   calm_ = false;
   ambush_ = false;
   done_ = false;
+  converged_at_ = exam_began_ = exam_taken_ = 0;
   steps_ = 0;
-  next_question_ = 1;
   checker_.reset(scenario_.config, scenario_.nodes);
   network_.reset(scenario_, soundness_);
   for (std::size_t i = 0; i < max_sim_nodes; ++i) {
@@ -48,9 +52,10 @@ void World::prepare(const Scenario& scenario) {
     machines_[i] = {};
     soundness_.node[i] = sim_never;
     soundness_.frozen_ns[i] = 0;
+    soundness_.slow_until[i] = 0;
   }
   for (std::size_t i = 0; i < scenario_.nodes; ++i) {
-    if (scenario_.stored_lease_known) hosts_[i].stored.longest_acknowledged = scenario_.config.timing.lease;
+    if (scenario_.stored_lease_known) hosts_[i].disk.format({0, {}, scenario_.config.timing.lease});
     const bool late = random_.chance(20);
     at(static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(scenario_.interval_ns() * (late ? 30 : 3)))),
        What::power_on, static_cast<NodeId>(i));
@@ -74,6 +79,12 @@ RunResult World::run(const Scenario& scenario, TraceMode mode) {
   result.steps = steps_;
   result.trace_hash = trace_.hash();
   result.commits = checker_.committed_count();
+  if (converged_at_ != 0) {
+    result.converged_ns = converged_at_ - calm_at_;
+    result.converged_part =
+        static_cast<double>(result.converged_ns) / static_cast<double>(scenario_.convergence_bound_ns());
+    result.takeover_part = static_cast<double>(exam_taken_) / static_cast<double>(scenario_.takeover_bound_ns());
+  }
   for (Host& host : hosts_) host.core.reset();
   return result;
 }
@@ -100,6 +111,10 @@ void World::dispatch(const Entry& entry) {
       return calm();
     case What::look:
       return look();
+    case What::grade:
+      return grade();
+    case What::machine_goes_on:
+      return machine_goes_on(entry);
     case What::power_on:
       return power_on(hosts_[entry.node]);
     default:

@@ -6,6 +6,8 @@
 #include <array>
 
 #include "tests/sim/checker.hpp"
+#include "tests/sim/codec.hpp"
+#include "tests/sim/coverage.hpp"
 #include "tests/sim/heap.hpp"
 #include "tests/sim/host.hpp"
 #include "tests/sim/network.hpp"
@@ -20,6 +22,9 @@ struct RunResult {
   std::uint64_t steps = 0;   // of all cores
   std::uint64_t trace_hash = 0;
   std::size_t commits = 0;
+  SimTime converged_ns = 0;   // from the end of the faults
+  double converged_part = 0;  // of the bound
+  double takeover_part = 0;   // of the exam's bound; 0: no exam
 };
 
 class World {
@@ -27,6 +32,7 @@ class World {
   World();
   RunResult run(const Scenario& scenario, TraceMode mode);
   const Trace& trace() const { return trace_; }
+  Coverage& coverage() { return coverage_; }
 
  private:
   // world.cpp: the agenda
@@ -38,6 +44,11 @@ class World {
   bool chance(double percent) { return random_.chance(percent); }
 
   // frames.cpp: what travels
+  template <typename Frame>
+  void spread(Pool<Frame>& pool, std::uint32_t slot, What what, const Host& host, LinkIndex link, Network::Ear ear,
+              std::size_t bytes);
+  template <typename Frame>
+  void encode_now_and_then(const Host& host, Frame& frame);
   void send_heartbeat(Host& host, const effect::SendHeartbeat& send);
   void send_ack(Host& host, const effect::SendAck& send);
   void send_message(Host& host, const effect::SendMessage& send);
@@ -52,14 +63,20 @@ class World {
   void step(Host& host, const Event& event);
   void observe(Host& host);
   void observe_promise(Host& host);
+  void observe_phases(Host& host);
   void arm(Host& host);
   void timer(Host& host);
   void carry_out(Host& host);
   void carry_out_one(Host& host, const Effect& effect);
-  bool blocked(const Host& host) const { return host.paused; }
+  bool blocked(const Host& host) const { return host.paused || machines_[host.id].stopped; }
   void drain(Host& host);
   void pause(Host& host, SimTime length);
   void resume(Host& host);
+  void stands_still(const Host& host, SimTime length);
+  void wake(Host& host);
+  void stop_machine(Host& host, SimTime length);
+  void machine_goes_on(const Entry& entry);
+  void let_machine_go_on(Host& host);
   void persist(Host& host, const effect::Persist& write);
   void persisted(const Entry& entry);
   void write_done(Host& host, std::uint64_t token, bool ok);
@@ -88,6 +105,7 @@ class World {
   void machine_crash(Host& host, SimTime down);
   void start_afresh(Host& host, const effect::StartAfresh& afresh);
   void settle_writes(Host& host, bool all);
+  void lose_writes(Host& host);
 
   // faults.cpp: what goes wrong
   void strike(const PlannedFault& fault);
@@ -99,6 +117,10 @@ class World {
   void begin_network_fault(NetworkFault fault, SimTime length);
   void calm();
   SimTime some_time();
+  SimTime any_time();
+  SimTime work_time(const Host& host, SimTime usual);
+  void use_other_file(Host& host);
+  void strike_disk(Fault fault, Host& host);
   Host& some_host();
   NodeSet all_nodes() const;
 
@@ -109,10 +131,19 @@ class World {
   void answered(Host& host, const effect::OperatorAnswer& answer);
   void look();
   void set_right();
+  void reboot(Host& host);
   bool converged(std::string& why) const;
+
+  // exam.cpp: one clean takeover at the end
+  bool can_be_taken_over(std::size_t group, const Record& record) const;
+  bool begin_exam();
+  void grade();
+
   bool group_serves(std::size_t group, const GroupState& state, std::string& why) const;
 
   Scenario scenario_;
+  ClusterConfig other_file_;  // the same cluster by another version of its file
+  Codec codec_;
   Machines machines_;
   Soundness soundness_;
   Checker checker_;
@@ -135,8 +166,13 @@ class World {
   bool ambush_ = false;
   SimTime calm_at_ = 0;
   bool done_ = false;
+  SimTime converged_at_ = 0;
+  SimTime exam_began_ = 0;
+  SimTime exam_taken_ = 0;
+  NodeId exam_owner_ = no_node;
+  std::uint32_t exam_groups_ = 0;  // bit i: group i is asked about
+  Coverage coverage_;
   std::uint64_t steps_ = 0;
-  std::uint64_t next_question_ = 1;
 };
 
 }  // namespace vigil::sim

@@ -8,7 +8,7 @@ PACKAGES_MODEL := spin gcc libc6-dev python3
 PACKAGES_DEV   := clang-format clang-tidy linux-perf bpftrace
 
 SECONDS_FUZZ ?= 60
-SEEDS_CHECK  ?= 2000
+SEEDS_CHECK  ?= 10000
 SEEDS_LONG   ?= 100000
 DEPTH        ?= short
 

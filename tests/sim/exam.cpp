@@ -1,0 +1,85 @@
+// The last question of a run, put to a cluster that is whole again: the owner of a group loses its power,
+// nothing else goes wrong, and the group must be served by another node within the bound that follows from
+// the timers. A group whose scripts hang for ever may be about meanwhile; it must cost the others nothing (I7).
+#include <algorithm>
+
+#include "tests/sim/world.hpp"
+
+namespace vigil::sim {
+
+// From the loss of power to service elsewhere, derived as DESIGN section 4 does, on the slowest clock:
+//   silence and lease   run side by side from the last heartbeat, which is at most an interval old
+//   the vote            a held vote, the ranks before the one that leads, four messages and some lost ones
+//   the work            addresses in one go, then the start of the application, and the hooks before each
+SimTime Scenario::takeover_bound_ns() const {
+  const Timing& timing = config.timing;
+  const Duration silence = longer(timing.detection, outlast(timing.lease)) + timing.interval;
+  const Duration ranks = timing.candidacy_step() * static_cast<std::int64_t>(nodes);
+  const Duration vote = timing.vote_hold() + ranks + timing.candidacy_step() * 4 + timing.retry() * 8;
+  const SimTime on_the_way = (std::max(ethernet.delay_ns + ethernet.jitter_ns, serial.delay_ns)) * 8;
+  const auto scripts = static_cast<SimTime>(1 + config.hooks.size());
+  const SimTime work = about_at_most(address_ns) * 2 + about_at_most(script_ns) * scripts;
+  const SimTime slowest = (silence + vote).ns * 100 / (100 - drift_percent);
+  return (slowest + on_the_way + work) / 100 * takeover_percent;
+}
+
+// Without a fence, or an operator's word, only these can be taken over.
+bool World::can_be_taken_over(std::size_t group, const Record& record) const {
+  const GroupConfig& config = scenario_.config.groups[group];
+  const GroupState& state = record.state.groups[group];
+  if (group == scenario_.cursed_group || state.owner >= scenario_.nodes) return false;
+  const ApplicationConfig& application = config.application;
+  if (application.present && application.state != ApplicationState::none) return false;
+  if (application.present && about_at_most(scenario_.script_ns) >= application.start_timeout.ns) return false;
+  for (const NodeId node : config.nodes)
+    if (node != state.owner && record.view.members.has(node) && !state.failed_on.has(node) &&
+        !(record.state.standby | record.state.leaving).has(node))
+      return true;
+  return false;
+}
+
+// False: there is nothing to ask.
+bool World::begin_exam() {
+  const Record* record = checker_.newest_committed();
+  if (!scenario_.exam || record == nullptr) return false;
+  for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g) {
+    if (!can_be_taken_over(g, *record)) continue;
+    const NodeId owner = record->state.groups[g].owner;
+    if (!record->view.is_quorum(record->view.members - NodeSet::of(owner))) continue;
+    exam_owner_ = owner;
+    exam_groups_ = 0;
+    for (std::size_t other = g; other < scenario_.config.groups.size(); ++other)
+      if (record->state.groups[other].owner == owner && can_be_taken_over(other, *record)) exam_groups_ |= 1u << other;
+    exam_began_ = now_;
+    machine_crash(hosts_[owner], scenario_.takeover_bound_ns() * 4);
+    at(now_ + scenario_.interval_ns(), What::grade, no_node);
+    return true;
+  }
+  return false;
+}
+
+void World::grade() {
+  const Record& record = *checker_.newest_committed();
+  std::string why;
+  bool served = true;
+  for (std::size_t g = 0; served && g < scenario_.config.groups.size(); ++g) {
+    if ((exam_groups_ >> g & 1) == 0) continue;
+    served = record.state.groups[g].owner != exam_owner_ && group_serves(g, record.state.groups[g], why);
+    if (!served && why.empty()) why = "group " + std::to_string(g) + " still belongs to the node that failed";
+  }
+  const SimTime taken = now_ - exam_began_;
+  if (served) {
+    exam_taken_ = taken;
+    done_ = true;
+    trace_.line(now_, no_node, "taken over %.3f ms after node %d lost its power", static_cast<double>(taken) / 1e6,
+                exam_owner_ + 1);
+    return;
+  }
+  if (taken > scenario_.takeover_bound_ns())
+    return checker_.fail(scenario_.cursed_group != no_index ? Invariant::isolation : Invariant::convergence, now_,
+                         why + ", " + std::to_string(taken / 1'000'000) + " ms after its owner, node " +
+                             std::to_string(exam_owner_ + 1) + ", lost its power");
+  at(now_ + scenario_.interval_ns() / 2, What::grade, no_node);
+}
+
+}  // namespace vigil::sim
