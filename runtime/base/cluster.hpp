@@ -60,6 +60,8 @@ struct LinkConfig {
 struct NodeConfig {
   NodeId id = no_node;
   Name name;
+  std::uint8_t votes = 1;
+  bool arbiter = false;        // votes, and runs no group
   BoundedVector<AdapterConfig, limits::max_adapters> adapters;
   BoundedVector<LinkConfig, limits::max_links> links;
 };
@@ -108,6 +110,14 @@ struct HookConfig {
   Duration timeout = Duration::from_s(30);
 };
 
+enum class QuorumPolicy : std::uint8_t { majority, weighted, last_man_standing };
+
+struct QuorumConfig {
+  QuorumPolicy policy = QuorumPolicy::majority;
+  bool wait_for_all = false;   // a cold start needs every voter
+  Path tie_breaker;            // of an even split: a file on storage that all share; empty: none
+};
+
 struct ClusterConfig {
   Name name;
   std::uint32_t cluster_id = 0;   // derived from the name; in every frame
@@ -115,6 +125,7 @@ struct ClusterConfig {
   std::uint32_t version = 1;      // the file's own `version`
   Profile profile = Profile::lan;
   Timing timing = timing_of(Profile::lan);
+  QuorumConfig quorum;
   Path key_file;
   int realtime_priority = 50;
   int cpu = -1;  // -1: not pinned

@@ -136,6 +136,7 @@ enum class OperatorVerb : std::uint8_t {
   node_online,
   node_stop,      // graceful, with takeover
   confirm_down,   // "I vouch that this node is down"
+  quorum_override,  // "I vouch that every node that this one does not hear is down, and stays down until it hears this one"
 };
 
 struct OperatorCommand {

@@ -51,6 +51,8 @@ struct Timing {
   constexpr Duration path_detection() const { return longer(detection * 3 / 4, interval * 3); }
   // How long the loop may hold back what comes in a burst, to wake once for it.
   constexpr Duration gather() const { return interval / 16; }
+  // What the half without the coordinator waits longer than the other before it goes for the tie-breaker.
+  constexpr Duration tie_head_start() const { return interval + candidacy_step(); }
   // A new node must be heard, both ways, this long before it is admitted.
   constexpr Duration admission() const { return interval * 5; }
   // A minority stops its applications after this long without a lease (its addresses fell silent already).

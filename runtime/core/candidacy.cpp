@@ -1,18 +1,11 @@
 // Becoming coordinator of a new epoch, and having records accepted. See membership.hpp.
 #include "runtime/base/seeded_bugs.hpp"
 #include "runtime/core/membership.hpp"
+#include "runtime/core/quorum.hpp"
 
 namespace vigil {
 
 namespace {
-
-NodeSet same_incarnations(const View& view, NodeSet nodes, const std::array<Incarnation, limits::max_nodes>& known) {
-  NodeSet same;
-  for (NodeId node : nodes)
-    if (view.holds(node, known[node]) || (seeded_bug(Bug::other_life_counts_as_survivor) && view.members.has(node)))
-      same.add(node);
-  return same;
-}
 
 // Position among those who could lead: the coordinator first, then by id.
 int rank_of(NodeId self, NodeId coordinator, NodeSet candidates) {
@@ -27,23 +20,36 @@ int rank_of(NodeId self, NodeId coordinator, NodeSet candidates) {
 
 // ---- whether and when --------------------------------------------------------------------------
 
-bool Membership::cold_start_possible(const MembershipContext& context, const DesiredView& desired) const {
-  if (!voter_.ready(context.now)) return false;
-  for (NodeId node : context.table->self_heard)
-    if (context.table->peers[node].latest.quorate) return false;  // a living view will admit us
-  return majority_rule(config_).votes_of(desired.members) >= majority_rule(config_).needed;
+// If everybody who should be in promised, and the tie-breaker were ours?
+bool Membership::could_be_decided(const MembershipContext& context, const DesiredView& desired) const {
+  const Record& base = voter_.accepted();
+  if (!base.view.holds(self_, incarnation_)) {
+    if (!desired.members.has(self_) || !voter_.ready(context.now)) return false;
+    for (NodeId node : context.table->self_heard)
+      if (context.table->peers[node].latest.quorate) return false;  // a living view will admit us
+  }
+  if (!decides_by_own_quorum(config_, base.view) && !starts_with_every_voter(config_))
+    return configured_rule(config_).is_quorum(desired.members | vouched_);
+  Ballot ballot{&base, in_doubt(base), desired.members, desired.joining, vouched_, true, &desired.incarnations};
+  return authority_of(config_, ballot) != Authority::none;
+}
+
+// The rule follows the members once everybody may know that the view is decided.
+bool Membership::change_of_rule_due(const Record& base, const DesiredView& desired) const {
+  return committed_.stamp == base.stamp && !desired.changes(base.view) &&
+         rule_change_due(config_, base, base.view.members - base.state.leaving);
 }
 
 bool Membership::change_needed(const MembershipContext& context, const DesiredView& desired) const {
   const Record& base = voter_.accepted();
-  if (majority_rule(config_).votes_of(desired.members) < majority_rule(config_).needed) return false;
-  if (!base.view.holds(self_, incarnation_)) return desired.members.has(self_) && cold_start_possible(context, desired);
+  if (!could_be_decided(context, desired)) return false;
+  if (!base.view.holds(self_, incarnation_)) return true;
   if (!desired.kept.has(self_)) return false;
   const bool unfinished = !unfinished_since_.is_never() &&
                           context.now - unfinished_since_ > config_.timing.candidacy_step() * 4;
   // A promise that came to nothing binds its giver all the same: a new epoch must lift it.
   const bool bound = !bound_since_.is_never() && context.now - bound_since_ > config_.timing.candidacy_step() * 4;
-  return desired.changes(base.view) || lost_lead_ || unfinished || bound;
+  return desired.changes(base.view) || lost_lead_ || unfinished || bound || change_of_rule_due(base, desired);
 }
 
 // How long after the need arose this node steps forward.
@@ -62,6 +68,10 @@ Duration Membership::patience(const MembershipContext& context, const DesiredVie
     // Who was just late hears the dead a little longer than others do, and would blame the others for it.
     if (!only_restarted && context.detector->late_recently(context.now)) wait = wait + config_.timing.detection;
   }
+  // Of two halves that race for the tie-breaker, the coordinator's is to win it: it may suspect an interval later,
+  // and takes a step to collect its promises.
+  if (member && !base.view.is_quorum(desired.kept) && !desired.kept.has(base.view.coordinator))
+    wait = wait + config_.timing.tie_head_start();
   // At a cold start wait for more nodes, as long as they may still come in one go.
   if (!member && desired.members.count() < static_cast<int>(config_.nodes.size()))
     wait = wait + config_.timing.detection + config_.timing.admission();
@@ -127,6 +137,7 @@ void Membership::begin_prepare(const MembershipContext& context, const DesiredVi
   preparing.epoch = *epoch;
   preparing.base = voter_.accepted();
   preparing.desired = wanted;
+  preparing.vouched = vouched_ - wanted.members;
   preparing.started = context.now;
   preparing.suspected_at = context.now;
   Duration silence{};
@@ -158,39 +169,45 @@ void Membership::send_prepare(const MembershipContext& context, Preparing& prepa
   preparing.resend = context.now + config_.timing.retry();
 }
 
-bool Membership::joint_in_doubt(const Record& record) const {
+bool Membership::in_doubt(const Record& record) const {
   return record.joint() && committed_.stamp.epoch != record.stamp.epoch;
 }
 
-// (a) below.
-bool Membership::hit_by_promises(const Preparing& preparing) const {
-  const Record& base = preparing.base;
-  if (!base.view.exists()) return false;
-  const NodeSet survivors = same_incarnations(base.view, preparing.promised, preparing.desired.incarnations);
-  if (!base.view.is_hit_by(survivors)) return false;
-  // What the view before decided is known: the candidate of `base` had collected it. It can decide
-  // nothing more where each quorum of it has a member bound by a promise, or gone with its old life.
-  return !joint_in_doubt(base) || base.previous.is_hit_by(preparing.promised);
+Ballot Membership::ballot_of(const Preparing& preparing) const {
+  return {&preparing.base,      in_doubt(preparing.base), preparing.promised,          preparing.recovering,
+          preparing.vouched,    preparing.tie_breaker,    &preparing.desired.incarnations};
 }
 
-// May the promises at hand authorise a successor of the newest record among them?
-//   (a) they hit every quorum of its view (and of the view before it, while it is in doubt), in the same
-//       incarnations, so that nothing it decided is unknown and nothing more can be decided in it; or
-//   (b) cold start: so many nodes have restarted that no quorum of any view can have survived.
-// Either way the promises are a majority of the configured votes.
-bool Membership::authorised(const Preparing& preparing, bool& strict) const {
-  const QuorumRule rule = majority_rule(config_);
-  if (rule.votes_of(preparing.promised) < rule.needed) return false;
-  const Record& base = preparing.base;
-  strict = false;
-  if (hit_by_promises(preparing) || (base.view.exists() && seeded_bug(Bug::commit_without_old_quorum))) {
-    const NodeSet survivors = same_incarnations(base.view, preparing.promised, preparing.desired.incarnations);
-    strict = !joint_in_doubt(base) && base.view.is_quorum(survivors);
-    return true;
-  }
-  // By the rule of the configuration, and by that of the last view: it may have been smaller.
-  if (rule.votes_of(rule.voters - preparing.recovering) >= rule.needed) return false;
-  return !base.view.exists() || base.view.rule.votes_of(base.view.rule.voters - preparing.recovering) < base.view.rule.needed;
+// Proposes as soon as the promises suffice; goes for the tie-breaker when nobody is left to ask and half is all.
+void Membership::go_on_with_promises(const MembershipContext& context, Preparing& preparing, Effects& effects) {
+  // Who joins must accept, so its refusal had better come now than when the record is in doubt.
+  if (!preparing.promised.includes(preparing.desired.joining)) return;
+  Ballot ballot = ballot_of(preparing);
+  const Authority authority = authority_of(config_, ballot);
+  if (authority != Authority::none) return propose_view(context, authority, effects);
+  if (!preparing.promised.includes(preparing.desired.members) || tie_breaker_.busy(context.now)) return;
+  ballot.tie_breaker = true;
+  if (authority_of(config_, ballot) == Authority::none) return;
+  tie_breaker_.win(context.now, preparing.epoch, preparing.base.stamp.epoch, effects);
+}
+
+void Membership::on_tie_breaker(const MembershipContext& context, const event::TieBreakerDone& done, Effects& effects) {
+  const TieBreaker::Answer answer = tie_breaker_.on_done(done);
+  if (answer == TieBreaker::Answer::ours) lease_.on_tie_breaker(tie_breaker_.epoch(), tie_breaker_.asked_at());
+  auto* preparing = std::get_if<Preparing>(&candidacy_);
+  if (!tie_breaker_.winning() || answer == TieBreaker::Answer::stale || preparing == nullptr ||
+      preparing->epoch != tie_breaker_.epoch())
+    return;
+  notes_.tie_breaker(answer, effects);
+  if (answer != TieBreaker::Answer::ours) return abandon(context, config_.timing.detection);
+  preparing->tie_breaker = true;
+  go_on_with_promises(context, *preparing, effects);
+}
+
+bool Membership::vouch(const MembershipContext& context, NodeSet down) {
+  if (down.intersects(context.table->self_heard) || down.has(self_) || context.now < lease_.until()) return false;
+  vouched_ = vouched_ | down;
+  return true;
 }
 
 void Membership::on_promise(const MembershipContext& context, NodeId from, Incarnation incarnation,
@@ -212,10 +229,7 @@ void Membership::on_promise(const MembershipContext& context, NodeId from, Incar
     if (anew.members != preparing->desired.members) return abandon(context, config_.timing.retry());
     preparing->desired = anew;
   }
-  // Who joins must accept, so its refusal had better come now than when the record is in doubt.
-  bool strict = false;
-  if (preparing->promised.includes(preparing->desired.joining) && authorised(*preparing, strict))
-    propose_view(context, effects);
+  go_on_with_promises(context, *preparing, effects);
 }
 
 void Membership::on_nack(const MembershipContext& context, NodeId from, const Nack& nack, Effects& effects) {
@@ -239,11 +253,50 @@ void Membership::on_nack(const MembershipContext& context, NodeId from, const Na
 
 // ---- second round ------------------------------------------------------------------------------
 
-void Membership::propose_view(const MembershipContext& context, Effects& effects) {
+// A change of members leaves the rule as it is, and a change of the rule the members: one thing at a time.
+void Membership::set_rule(const Preparing& preparing, Authority authority, View& next) const {
+  const Record& base = preparing.base;
+  const bool by_members = config_.quorum.policy == QuorumPolicy::last_man_standing;
+  const QuorumKind of_members = by_members ? QuorumKind::last_man_standing : QuorumKind::overridden;
+  if (!preparing.vouched.empty()) {
+    next.rule = rule_of(config_, of_members, next.members);
+  } else if (authority == Authority::cold_start || base.state.config_hash != config_.hash) {
+    next.rule = by_members ? rule_of(config_, of_members, next.members) : configured_rule(config_);
+  } else if (change_of_rule_due(base, preparing.desired)) {
+    change_rule(config_, base.view, base.view.members - base.state.leaving, next);
+  } else {
+    next.rule = base.view.rule;
+    next.also = base.view.also;
+  }
+}
+
+void Membership::set_state(const MembershipContext& context, const Preparing& preparing, Authority authority,
+                           Record& record) const {
+  const Record& base = preparing.base;
+  const DesiredView& wanted = preparing.desired;
+  record.state = base.state;
+  if (base.state.config_hash != config_.hash) {
+    // Another configuration: its groups are others, even where they have the same place.
+    record.state = state_of_new_configuration(config_, base.state, base.view.members, wanted.members);
+  } else {
+    apply_view_change(config_, wanted.expelled, wanted.left, wanted.joining, record.state);
+  }
+  if (authority == Authority::cold_start) {
+    NodeSet absent;
+    for (std::size_t i = 0; i < config_.nodes.size(); ++i)
+      if (base.view.incarnations[i].known() && !wanted.members.has(static_cast<NodeId>(i)))
+        absent.add(static_cast<NodeId>(i));
+    distrust_absent(config_, absent, record.state);
+  }
+  for (NodeId node : preparing.vouched) count_as_down(config_, node, record.state);
+  NodeFacts known = facts(context);
+  known.ready = wanted.members;
+  place(config_, record.view, known, record.state);
+}
+
+void Membership::propose_view(const MembershipContext& context, Authority authority, Effects& effects) {
   const Preparing preparing = std::get<Preparing>(candidacy_);
-  bool strict = false;
-  const bool may = authorised(preparing, strict);
-  VIGIL_ASSERT(may);
+  VIGIL_ASSERT(authority != Authority::none);
   const Record& base = preparing.base;
   const DesiredView& wanted = preparing.desired;
   Proposing proposing;
@@ -254,31 +307,20 @@ void Membership::propose_view(const MembershipContext& context, Effects& effects
   record.view.members = wanted.members;
   record.view.incarnations = base.view.incarnations;
   for (NodeId node : wanted.members) record.view.incarnations[node] = wanted.incarnations[node];
-  record.view.rule = majority_rule(config_);
+  set_rule(preparing, authority, record.view);
   record.previous = base.view;
   record.expelled = wanted.expelled;
-  if (joint_in_doubt(base)) record.expelled = record.expelled | (base.expelled - wanted.members);
+  if (in_doubt(base)) record.expelled = record.expelled | (base.expelled - wanted.members);
   record.detect_us = preparing.detect_us;
-  record.state = base.state;
-  if (base.state.config_hash != config_.hash) {
-    // Another configuration: its groups are others, even where they have the same place.
-    record.state = state_of_new_configuration(config_, base.state, base.view.members, wanted.members);
-  } else {
-    apply_view_change(config_, wanted.expelled, wanted.left, wanted.joining, record.state);
-  }
-  if (!hit_by_promises(preparing)) {
-    NodeSet absent;
-    for (std::size_t i = 0; i < config_.nodes.size(); ++i)
-      if (base.view.incarnations[i].known() && !wanted.members.has(static_cast<NodeId>(i)))
-        absent.add(static_cast<NodeId>(i));
-    distrust_absent(config_, absent, record.state);
-  }
-  NodeFacts known = facts(context);
-  known.ready = wanted.members;
-  place(config_, record.view, known, record.state);
+  set_state(context, preparing, authority, record);
   proposing.joining = wanted.joining;
-  proposing.unanimous = !strict && !seeded_bug(Bug::commit_without_old_quorum);
+  proposing.unanimous = authority != Authority::strict && !seeded_bug(Bug::commit_without_old_quorum);
+  proposing.tie_breaker = preparing.tie_breaker;
   proposing.leases_over = preparing.leases_over;
+  // Whom they acknowledged last, those who are down cannot tell.
+  if (!preparing.vouched.empty())
+    for (NodeId node : base.view.members - wanted.members)
+      proposing.leases_over[node] = later(proposing.leases_over[node], context.now + outlast(longest_lease));
   proposing.started = context.now;
   proposing.suspected_at = preparing.suspected_at;
   candidacy_ = proposing;
@@ -294,6 +336,8 @@ void Membership::propose_state(const MembershipContext& context, Effects& effect
   proposing.record.stamp.version += 1;
   proposing.record.previous = View{};
   proposing.record.agree_us = agree_us_;
+  // Nobody can win the tie-breaker from a view that lives by it, without a vote of each of its members.
+  proposing.tie_breaker = committed_.view.lives_by_tie_breaker();
   proposing.leases_over = lead_leases_over_;
   proposing.record.state = state;
   proposing.started = context.now;
@@ -326,10 +370,13 @@ void Membership::send_accept(const MembershipContext& context, Proposing& propos
 bool Membership::is_committed(const Proposing& proposing) const {
   const Record& record = proposing.record;
   if (!proposing.accepted.includes(proposing.joining) && !seeded_bug(Bug::commit_without_joiners)) return false;
-  if (!record.view.is_quorum(proposing.accepted)) return false;
+  const auto is_quorum = [&](const View& view, NodeSet nodes) {
+    return proposing.tie_breaker ? view.is_quorum_holding(nodes) : view.is_quorum(nodes);
+  };
+  if (!is_quorum(record.view, proposing.accepted)) return false;
   if (proposing.unanimous) return proposing.accepted.includes(record.view.members);
   if (!record.joint() || seeded_bug(Bug::commit_without_old_quorum)) return true;
-  return record.previous.is_quorum(same_incarnations(record.previous, proposing.accepted, record.view.incarnations));
+  return is_quorum(record.previous, same_incarnations(record.previous, proposing.accepted, record.view.incarnations));
 }
 
 void Membership::on_accepted(const MembershipContext& context, NodeId from, Incarnation incarnation,
@@ -364,6 +411,8 @@ void Membership::commit(const MembershipContext& context, Effects& effects) {
   coordinator_.set_agreement(agree_us_);
   notes_.committed(context.now, proposing.record, effects);
   install(context, proposing.record, leases, effects);
+  if (proposing.tie_breaker && tie_breaker_.epoch() == proposing.record.stamp.epoch)
+    lease_.on_tie_breaker(tie_breaker_.epoch(), tie_breaker_.asked_at());
   coordinator_.on_committed(committed_, effects);
   propose_state(context, effects);
 }

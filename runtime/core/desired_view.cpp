@@ -91,11 +91,4 @@ DesiredView desired_view(const DesiredInput& input) {
   return desired;
 }
 
-QuorumRule majority_rule(const ClusterConfig& config) {
-  QuorumRule rule;
-  for (std::size_t i = 0; i < config.nodes.size(); ++i) rule.voters.add(static_cast<NodeId>(i));
-  rule.needed = majority_of(static_cast<int>(config.nodes.size()));
-  return rule;
-}
-
 }  // namespace vigil

@@ -35,7 +35,4 @@ DesiredView desired_view(const DesiredInput& input);
 // one, the node with the most broken pairs (never first the coordinator; of equals the highest id).
 NodeSet largest_connected(const PeerTable& table, NodeSet nodes, NodeId coordinator);
 
-// The rule of every view under `majority`: more than half of the configured nodes.
-QuorumRule majority_rule(const ClusterConfig& config);
-
 }  // namespace vigil

@@ -72,6 +72,15 @@ struct RunAgent {
   bool wait = false;
 };
 
+// Reads the tie-breaker, or wins it for `epoch` in one compare-and-swap: only while it is not won for an epoch
+// above `known`. Answered by event::TieBreakerDone, always and within limits::tie_breaker_timeout.
+struct UseTieBreaker {
+  std::uint32_t request = 0;
+  bool win = false;
+  Epoch epoch;
+  Epoch known;
+};
+
 // One line of the journal; the shell stamps wall_ns, keeps it, shares it.
 struct Journal {
   JournalEntry entry;
@@ -96,7 +105,7 @@ struct Left {};
 
 using Effect = std::variant<effect::SendHeartbeat, effect::SendAck, effect::SendMessage, effect::Persist,
                             effect::RenewLease, effect::AddAddress, effect::RemoveAddress, effect::RunAgent,
-                            effect::Journal, effect::OperatorAnswer, effect::StartAfresh, effect::Left>;
+                            effect::UseTieBreaker, effect::Journal, effect::OperatorAnswer, effect::StartAfresh, effect::Left>;
 
 // What the busiest step of a node may emit: a view change tells every node several things, and every
 // group takes several steps: for each address the effect, its journal lines and its hooks' four stages, and

@@ -95,6 +95,13 @@ struct AgentState {
   bool up = false;
 };
 
+// An effect::UseTieBreaker ended. `held`: the epoch for which it is won, after the operation.
+struct TieBreakerDone {
+  std::uint32_t request = 0;
+  bool ok = true;       // false: it could not be reached, or did not answer in time
+  Epoch held;
+};
+
 struct OperatorAsked {
   std::uint64_t id = 0;  // the shell's, unique per node and incarnation
   OperatorCommand command;
@@ -116,7 +123,7 @@ struct NodeRefused {
 using Event = std::variant<event::Tick, event::HeartbeatReceived, event::AckReceived, event::MessageReceived,
                            event::Late, event::AdapterChanged, event::Persisted, event::Cleaned,
                            event::AddressDone, event::AddressConflict, event::AddressLost, event::AgentDone,
-                           event::ApplicationFailed, event::AgentState, event::OperatorAsked,
+                           event::ApplicationFailed, event::AgentState, event::TieBreakerDone, event::OperatorAsked,
                            event::WallClock, event::NodeRefused>;
 
 }  // namespace vigil

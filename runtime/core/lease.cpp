@@ -18,20 +18,36 @@ void LeaseHolder::on_view(const View& view) {
   const Instant own = acknowledged_[self_];
   acknowledged_.fill(Instant{});
   acknowledged_[self_] = own;
+  tie_breaker_read_ = Instant{};
+}
+
+void LeaseHolder::on_tie_breaker(Epoch held, Instant asked) {
+  if (held == epoch_) tie_breaker_read_ = later(tie_breaker_read_, asked);
+}
+
+// The newest send time that members who are a quorum together have acknowledged at least.
+Instant LeaseHolder::acknowledged_by_quorum(const View& view) const {
+  std::array<NodeId, limits::max_nodes> nodes{};
+  std::size_t count = 0;
+  for (NodeId node : view.members)
+    if (acknowledged_[node].ns > 0) nodes[count++] = node;
+  std::sort(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(count),
+            [this](NodeId a, NodeId b) { return acknowledged_[b] < acknowledged_[a]; });
+  NodeSet together;
+  Instant by_tie_breaker{};
+  for (std::size_t i = 0; i < count; ++i) {
+    together.add(nodes[i]);
+    const Instant acknowledged = acknowledged_[nodes[i]];
+    if (view.is_quorum(together) || seeded_bug(Bug::lease_survives_quorum_loss)) return later(acknowledged, by_tie_breaker);
+    if (tie_breaker_read_.ns > 0 && view.is_quorum_holding(together))
+      by_tie_breaker = later(by_tie_breaker, earlier(acknowledged, tie_breaker_read_));
+  }
+  return by_tie_breaker;
 }
 
 bool LeaseHolder::recompute(const View& view) {
-  if (!view.members.has(self_) || view.rule.needed == 0) return false;
-  // The newest send time that members with `needed` votes have acknowledged. One vote each for now:
-  // the needed-th newest. Never acknowledged (zero) sorts last.
-  std::array<Instant, limits::max_nodes> times{};
-  std::size_t count = 0;
-  for (NodeId node : view.members)
-    if (view.rule.voters.has(node)) times[count++] = acknowledged_[node];
-  const std::size_t needed = seeded_bug(Bug::lease_survives_quorum_loss) ? 1 : view.rule.needed;
-  if (count < needed) return false;
-  std::sort(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(count), [](Instant a, Instant b) { return b < a; });
-  const Instant start = times[needed - 1];
+  if (!view.members.has(self_)) return false;
+  const Instant start = acknowledged_by_quorum(view);
   if (start.ns <= 0) return false;
   const Instant until = start + lease_;
   if (until <= until_) return false;
@@ -41,6 +57,7 @@ bool LeaseHolder::recompute(const View& view) {
 
 void LeaseHolder::surrender() {
   acknowledged_.fill(Instant{});
+  tie_breaker_read_ = Instant{};
   until_ = Instant{};
 }
 

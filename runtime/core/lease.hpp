@@ -22,6 +22,9 @@ class LeaseHolder {
   void on_sent(Instant sent) { acknowledged_[self_] = later(acknowledged_[self_], sent); }
   // A voter of `epoch` acknowledged the renewal sent at `sent`. `now` refuses send times of the future.
   void on_acknowledged(Instant now, NodeId voter, Epoch epoch, Instant sent);
+  // The tie-breaker was held for `held` at `asked` or later: in a view that lives by it, it counts as a voter of
+  // this epoch that acknowledged then. Nothing but reading it again renews that.
+  void on_tie_breaker(Epoch held, Instant asked);
   // A new view is in force: acknowledgements of other epochs no longer count for new leases. A lease
   // already granted keeps its end: the voters who granted it answer for it.
   void on_view(const View& view);
@@ -33,17 +36,18 @@ class LeaseHolder {
   Instant until() const { return until_; }
 
  private:
+  Instant acknowledged_by_quorum(const View& view) const;
+
   NodeId self_;
   Duration lease_;
   Epoch epoch_;
+  Instant tie_breaker_read_;
   std::array<Instant, limits::max_nodes> acknowledged_{};  // newest acknowledged send time, own clock
   Instant until_;
 };
 
 class LeaseVoter {
  public:
-  explicit LeaseVoter(Duration own_lease) : own_lease_(own_lease) {}
-
   // Records, before it is sent, that `node`'s renewal of `length` is acknowledged at `now`. False: not
   // acknowledged, because it was voted out.
   bool acknowledge(Instant now, NodeId node, Duration length);
@@ -57,7 +61,6 @@ class LeaseVoter {
   Instant over_at(NodeId node) const { return over_at_[node]; }
 
  private:
-  Duration own_lease_;
   NodeSet kept_ = NodeSet::from_bits(~std::uint64_t{0});
   std::array<Instant, limits::max_nodes> over_at_{};
 };

@@ -2,6 +2,7 @@
 #include "runtime/core/membership.hpp"
 
 #include "runtime/base/seeded_bugs.hpp"
+#include "runtime/core/quorum.hpp"
 
 namespace vigil {
 
@@ -61,7 +62,8 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
   }
   const Duration patience_spent = config_.timing.candidacy_step() * 4;
   if (auto* preparing = std::get_if<Preparing>(&candidacy_)) {
-    if (context.now - preparing->started > patience_spent || preparing->epoch < voter_.promised())
+    const bool patient = context.now - preparing->started <= patience_spent || tie_breaker_.busy(context.now);
+    if (!patient || preparing->epoch < voter_.promised())
       abandon(context, pause_after_failure());
     else if (context.now >= preparing->resend)
       send_prepare(context, *preparing, effects);
@@ -72,13 +74,26 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
     else if (context.now >= proposing->resend)
       send_accept(context, *proposing, effects);
   }
+  vouched_ = vouched_ - context.table->self_heard;
   consider_candidacy(context, effects);
+  read_tie_breaker(context, effects);
   if (std::holds_alternative<Idle>(candidacy_)) notes_.round_over(context.now, effects);
   if (leading_ && std::holds_alternative<Idle>(candidacy_)) propose_state(context, effects);
 }
 
+// A view that lives by it renews its leases by reading it again and again, and only so.
+void Membership::read_tie_breaker(const MembershipContext& context, Effects& effects) {
+  if (!member() || !committed_.view.lives_by_tie_breaker()) {
+    next_tie_breaker_read_ = Instant::never();
+    return;
+  }
+  if (!next_tie_breaker_read_.is_never() && context.now < next_tie_breaker_read_) return;
+  next_tie_breaker_read_ = context.now + config_.timing.interval;
+  if (!tie_breaker_.busy(context.now)) tie_breaker_.read(context.now, committed_.view.epoch, effects);
+}
+
 Instant Membership::next_deadline() const {
-  Instant next = voter_.next_deadline();
+  Instant next = earlier(voter_.next_deadline(), next_tie_breaker_read_);
   if (const auto* preparing = std::get_if<Preparing>(&candidacy_)) next = earlier(next, preparing->resend);
   if (const auto* proposing = std::get_if<Proposing>(&candidacy_)) next = earlier(next, proposing->resend);
   return next;
@@ -150,6 +165,7 @@ void Membership::install(const MembershipContext& context, const Record& record,
   }
   if (!new_view) return;
   lost_lead_ = false;
+  vouched_ = {};
   const Duration leases_last = all_leases_over_ > context.now ? all_leases_over_ - context.now : Duration{};
   notes_.installed(record, before, leases_last, effects);
 }
@@ -233,7 +249,9 @@ void Membership::on_message(const MembershipContext& context, NodeId from, Incar
 
 void Membership::explain(const MembershipContext& context, NodeStatus& status) const {
   status.committed = committed_;
-  const int needed = majority_rule(config_).needed;
+  const View& known = voter_.accepted().view;
+  const QuorumRule rule = known.exists() ? known.rule : configured_rule(config_);
+  const bool enough = rule.is_quorum_holding(context.table->self_heard | NodeSet::of(self_));
   if (voter_.storage_failed()) {
     status.role = NodeRole::waiting;
     status.role_text = "its state cannot be stored: free or repair the disk of the state directory";
@@ -245,12 +263,12 @@ void Membership::explain(const MembershipContext& context, NodeStatus& status) c
     status.role_text = "restarted: waits until leases acknowledged earlier are over";
   } else if (!member()) {
     status.role = NodeRole::joining;
-    status.role_text = context.table->self_heard.count() + 1 >= needed
+    status.role_text = enough
                            ? "waits to be admitted"
                            : "hears too few nodes for a quorum";
   } else if (context.now >= lease_.until()) {
     status.role = NodeRole::no_quorum;
-    status.role_text = context.table->self_heard.count() + 1 >= needed
+    status.role_text = enough
                            ? "too many nodes lost their memory at once: bring the missing one back, or restart vigild here"
                            : "no quorum: serves nothing until a majority is heard again";
   } else {

@@ -10,12 +10,14 @@
 #include <variant>
 
 #include "runtime/base/random.hpp"
+#include "runtime/core/authority.hpp"
 #include "runtime/core/coordinator.hpp"
 #include "runtime/core/desired_view.hpp"
 #include "runtime/core/detector.hpp"
 #include "runtime/core/effect.hpp"
 #include "runtime/core/lease.hpp"
 #include "runtime/core/node_core.hpp"
+#include "runtime/core/tie_breaker.hpp"
 #include "runtime/core/view_notes.hpp"
 #include "runtime/core/voter.hpp"
 
@@ -39,6 +41,10 @@ class Membership {
   void on_message(const MembershipContext& context, NodeId from, Incarnation incarnation, const Message& message,
                   Effects& effects);
   Instant next_deadline() const;
+  void on_tie_breaker(const MembershipContext& context, const event::TieBreakerDone& done, Effects& effects);
+  // These are down for certain: on the operator's word, or fenced. False: one of them is heard, or this node has a
+  // quorum and decides with it.
+  bool vouch(const MembershipContext& context, NodeSet down);
 
   Voter& voter() { return voter_; }
   const Voter& voter() const { return voter_; }
@@ -68,6 +74,8 @@ class Membership {
     DesiredView desired;
     NodeSet promised;
     NodeSet recovering;         // of these, restarted and without a vote in this life
+    NodeSet vouched;            // not members, and down for certain
+    bool tie_breaker = false;   // won for this epoch
     std::array<Instant, limits::max_nodes> leases_over{};
     Instant started;
     Instant resend;
@@ -78,6 +86,7 @@ class Membership {
     Record record;
     NodeSet joining;            // must accept
     bool unanimous = false;     // everybody must accept
+    bool tie_breaker = false;   // won for this epoch
     NodeSet accepted;
     std::array<Instant, limits::max_nodes> leases_over{};
     Instant started;
@@ -88,7 +97,8 @@ class Membership {
   // candidacy.cpp: becoming coordinator of a new epoch, and having records accepted
   void consider_candidacy(const MembershipContext& context, Effects& effects);
   bool change_needed(const MembershipContext& context, const DesiredView& desired) const;
-  bool cold_start_possible(const MembershipContext& context, const DesiredView& desired) const;
+  bool could_be_decided(const MembershipContext& context, const DesiredView& desired) const;
+  bool change_of_rule_due(const Record& base, const DesiredView& desired) const;
   Duration patience(const MembershipContext& context, const DesiredView& desired);
   bool another_is_at_it(const MembershipContext& context) const;
   Duration pause_after_failure();
@@ -97,10 +107,12 @@ class Membership {
   void on_promise(const MembershipContext& context, NodeId from, Incarnation incarnation, const Promise& promise,
                   Effects& effects);
   void on_nack(const MembershipContext& context, NodeId from, const Nack& nack, Effects& effects);
-  bool hit_by_promises(const Preparing& preparing) const;
-  bool authorised(const Preparing& preparing, bool& strict) const;
-  bool joint_in_doubt(const Record& record) const;
-  void propose_view(const MembershipContext& context, Effects& effects);
+  Ballot ballot_of(const Preparing& preparing) const;
+  bool in_doubt(const Record& record) const;
+  void go_on_with_promises(const MembershipContext& context, Preparing& preparing, Effects& effects);
+  void propose_view(const MembershipContext& context, Authority authority, Effects& effects);
+  void set_rule(const Preparing& preparing, Authority authority, View& next) const;
+  void set_state(const MembershipContext& context, const Preparing& preparing, Authority authority, Record& record) const;
   void propose_state(const MembershipContext& context, Effects& effects);
   void send_accept(const MembershipContext& context, Proposing& proposing, Effects& effects);
   void on_accepted(const MembershipContext& context, NodeId from, Incarnation incarnation, const Accepted& accepted,
@@ -111,6 +123,7 @@ class Membership {
 
   // membership.cpp: the record in force
   void install(const MembershipContext& context, const Record& record, const LeasesLeft& leases, Effects& effects);
+  void read_tie_breaker(const MembershipContext& context, Effects& effects);
   void note_leases(Instant now, const LeasesLeft& leases);
   void account_for(NodeId node) { accounted_[node] = committed_.view.incarnations[node]; }
   void hear_leases(Instant now, const Accept& accept);
@@ -144,6 +157,9 @@ class Membership {
   Stamp unfinished_;                             // which
   Instant bound_since_ = Instant::never();       // an epoch was promised and nothing accepted in it
   Epoch bound_;                                  // which
+  TieBreaker tie_breaker_;
+  Instant next_tie_breaker_read_ = Instant::never();
+  NodeSet vouched_;                              // until they are heard, or a view was agreed on it
   int rank_ = 0;                                 // our place among those who could lead, when last looked at
   Instant next_fetch_;
   Instant all_leases_over_;

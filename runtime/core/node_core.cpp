@@ -2,6 +2,7 @@
 
 #include "runtime/base/seeded_bugs.hpp"
 #include "runtime/core/node_parts.hpp"
+#include "runtime/core/quorum.hpp"
 
 namespace vigil {
 
@@ -96,6 +97,9 @@ void NodeCore::Parts::dispatch(Instant now, const Event& event) {
     membership.voter().on_persisted(now, *persisted);
   } else if (const auto* cleaned = std::get_if<event::Cleaned>(&event)) {
     if (cleaned->ok) membership.voter().on_cleaned();
+  } else if (const auto* tie_breaker = std::get_if<event::TieBreakerDone>(&event)) {
+    membership.on_tie_breaker(membership_context(now), *tie_breaker, scratch);
+    membership_due = renewal_due = true;
   } else if (const auto* asked = std::get_if<event::OperatorAsked>(&event)) {
     on_operator(now, *asked);
   } else if (const auto* clock = std::get_if<event::WallClock>(&event)) {
@@ -290,7 +294,11 @@ void NodeCore::Parts::maybe_leave(Instant now) {
   if (membership.member())
     for (std::size_t i = 0; i < record.state.group_count; ++i) owns = owns || record.state.groups[i].owner == self;
   const bool alone = !membership.member() || (!lease_good(now) && quorum_lost_told);
-  if (agreed && (idle || seeded_bug(Bug::goodbye_while_stopping)) && !owns && lease_good(now) && !goodbye) {
+  // The last to stay needs a rule without us, for which we still have to vote.
+  const bool rule_to_come = config.quorum.policy == QuorumPolicy::last_man_standing &&
+                            (record.joint() || rule_change_due(config, record, record.view.members - record.state.leaving));
+  if (agreed && (idle || seeded_bug(Bug::goodbye_while_stopping)) && !owns && lease_good(now) && !goodbye &&
+      !rule_to_come) {
     goodbye = true;
     goodbye_since = now;
   }

@@ -20,6 +20,12 @@ void NodeCore::Parts::on_operator(Instant now, const event::OperatorAsked& asked
       return;
     }
   }
+  const bool vouches = asked.command.verb == OperatorVerb::quorum_override || asked.command.verb == OperatorVerb::confirm_down;
+  if (vouches && !lease_good(now)) return on_vouched(now, asked);
+  if (asked.command.verb == OperatorVerb::quorum_override) {
+    scratch.push(effect::OperatorAnswer{asked.id, false, "this node has a quorum and decides with it: there is nothing to override"});
+    return;
+  }
   if (!membership.member() || !lease_good(now)) {
     scratch.push(effect::OperatorAnswer{asked.id, false,
                                         "this node has no quorum and may not decide; see 'vigil status' for the reason"});
@@ -27,6 +33,27 @@ void NodeCore::Parts::on_operator(Instant now, const event::OperatorAsked& asked
   }
   if (!operators.try_push({asked.id, asked.command, now, now + patience}))
     scratch.push(effect::OperatorAnswer{asked.id, false, "too many commands at once; try again in a moment"});
+}
+
+// Without a quorum there is nobody to ask: the operator's word takes the place of the votes that are missing.
+void NodeCore::Parts::on_vouched(Instant now, const event::OperatorAsked& asked) {
+  NodeSet down = NodeSet::of(asked.command.node);
+  if (asked.command.verb == OperatorVerb::quorum_override) {
+    down = {};
+    for (std::size_t i = 0; i < config.nodes.size(); ++i)
+      if (i != self && !table.self_heard.has(static_cast<NodeId>(i))) down.add(static_cast<NodeId>(i));
+  }
+  effect::OperatorAnswer answer{asked.id, membership.vouch(membership_context(now), down), {}};
+  membership_due = true;
+  if (!answer.accepted)
+    answer.text = "refused: this node hears it, or is it";
+  else if (asked.command.verb == OperatorVerb::quorum_override)
+    answer.text = "on your word every node that is not heard here counts as down; see 'vigil quorum'";
+  else
+    answer.text = "it counts as down on your word, also for the quorum, until it is heard here again";
+  if (answer.accepted)
+    for (NodeId node : down) note(JournalKind::decided, EventName::node_down, node, "counts as down on the operator's word");
+  scratch.push(answer);
 }
 
 void NodeCore::Parts::ask_to_leave(Instant now) {

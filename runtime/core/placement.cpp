@@ -365,12 +365,7 @@ bool confirm_down(const ClusterConfig& config, const View& view, NodeId node, Cl
     say(text, "%s is alive and in the cluster; stop it with 'vigil node stop %s' instead", name, name);
     return false;
   }
-  bool waited_for = state.unfenced.has(node);
-  state.unfenced.remove(node);
-  for (std::size_t i = 0; i < config.groups.size(); ++i) {
-    waited_for = waited_for || state.groups[i].unproven.has(node);
-    state.groups[i].unproven.remove(node);
-  }
+  const bool waited_for = count_as_down(config, node, state);
   if (waited_for)
     say(text, "%s counts as down on your word; groups that waited for it go on", name);
   else
@@ -416,6 +411,16 @@ bool node_verb(const ClusterConfig& config, const View& view, const OperatorComm
 }
 
 }  // namespace
+
+bool count_as_down(const ClusterConfig& config, NodeId node, ClusterState& state) {
+  bool waited_for = state.unfenced.has(node);
+  state.unfenced.remove(node);
+  for (std::size_t i = 0; i < config.groups.size(); ++i) {
+    waited_for = waited_for || state.groups[i].unproven.has(node);
+    state.groups[i].unproven.remove(node);
+  }
+  return waited_for;
+}
 
 ClusterState initial_state(const ClusterConfig& config) {
   ClusterState state;

@@ -37,6 +37,9 @@ ClusterState state_of_new_configuration(const ClusterConfig& config, const Clust
 // run an application that must not run twice counts as unproven for it.
 void distrust_absent(const ClusterConfig& config, NodeSet absent, ClusterState& state);
 
+// This node is down for certain: nothing waits for it any more. False: nothing did.
+bool count_as_down(const ClusterConfig& config, NodeId node, ClusterState& state);
+
 // Members left the view: groups they own or may still hold become unproven there, ownerless.
 // `expelled` fell silent; `left` said goodbye after stopping everything (proven).
 // `clean_rejoined` are members in a new incarnation, which were admitted only after they had cleaned:

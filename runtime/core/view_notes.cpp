@@ -139,6 +139,14 @@ void ViewNotes::refused(NodeId from, const Nack& nack, Effects& effects) {
   push(effects, JournalKind::voted, EventName::node_down, from, {}, text_of(nack.reason), facts);
 }
 
+void ViewNotes::tie_breaker(TieBreaker::Answer answer, Effects& effects) {
+  const bool ours = answer == TieBreaker::Answer::ours;
+  const char* const text = ours                                   ? "half of the votes, and the tie-breaker is won"
+                           : answer == TieBreaker::Answer::failed ? "half of the votes, and the tie-breaker cannot be reached"
+                                                                  : "half of the votes, and the tie-breaker is the others'";
+  push(effects, ours ? JournalKind::done : JournalKind::failed, EventName::view_change, self_, {}, text, {});
+}
+
 void ViewNotes::proposed(Instant now) { round_.proposed = now; }
 
 void ViewNotes::accepted(const Stamp& stamp, NodeId from) {

@@ -8,6 +8,7 @@
 #include "runtime/core/detector.hpp"
 #include "runtime/core/effect.hpp"
 #include "runtime/core/peers.hpp"
+#include "runtime/core/tie_breaker.hpp"
 
 namespace vigil {
 
@@ -23,6 +24,8 @@ class ViewNotes {
                     const DesiredView& desired, Instant since, Effects& effects);
   void promised(Epoch epoch, NodeId from);
   void refused(NodeId from, const Nack& nack, Effects& effects);
+  // Half of the votes were all that could be had.
+  void tie_breaker(TieBreaker::Answer answer, Effects& effects);
   void proposed(Instant now);
   void accepted(const Stamp& stamp, NodeId from);
   // The record of the round is committed, and is not installed yet.

@@ -15,7 +15,7 @@ constexpr Duration storage_retry = Duration::from_s(1);
 }  // namespace
 
 Voter::Voter(const ClusterConfig& config, NodeId self, Incarnation incarnation, const StoredState& stored, Instant now)
-    : config_(config), self_(self), incarnation_(incarnation), accepted_(stored.accepted), leases_(config.timing.lease) {
+    : config_(config), self_(self), incarnation_(incarnation), accepted_(stored.accepted) {
   // An earlier life may have acknowledged a lease just before it ended.
   const Duration acknowledged = stored.longest_acknowledged.ns == 0 ? longest_lease : stored.longest_acknowledged;
   wait_until_ = now + outlast(longer(acknowledged, config.timing.lease));

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t nack_reasons = static_cast<std::size_t>(NackReason::stale_base) + 1;
 constexpr std::size_t report_kinds = static_cast<std::size_t>(ReportKind::conflict) + 1;
-constexpr std::size_t operator_verbs = static_cast<std::size_t>(OperatorVerb::confirm_down) + 1;
+constexpr std::size_t operator_verbs = static_cast<std::size_t>(OperatorVerb::quorum_override) + 1;
 constexpr std::size_t key_steps = static_cast<std::size_t>(KeyStep::sends) + 1;
 constexpr std::size_t journal_kinds = static_cast<std::size_t>(JournalKind::waiting) + 1;
 constexpr std::size_t event_names = static_cast<std::size_t>(EventName::count_);

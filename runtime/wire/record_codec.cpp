@@ -13,9 +13,10 @@ constexpr std::size_t u16_bytes = 3;
 constexpr std::size_t epoch_bytes = varint_bytes_max + 1;
 constexpr std::size_t stamp_bytes = epoch_bytes + u32_bytes;
 constexpr std::size_t budget_bytes = 6 * u32_bytes;
-// Presence, epoch, coordinator, members, which incarnations are spelt out, these, the rule.
-constexpr std::size_t view_bytes = 1 + epoch_bytes + 1 + set_bytes + set_bytes + 16 * limits::max_nodes +
-                                   1 + set_bytes + u16_bytes;
+// Flags, kind, voters, votes needed, each voter's.
+constexpr std::size_t rule_bytes = 2 + set_bytes + u16_bytes + limits::max_nodes;
+// Presence, epoch, coordinator, members, which incarnations are spelt out, these, the rules.
+constexpr std::size_t view_bytes = 1 + epoch_bytes + 1 + set_bytes + set_bytes + 16 * limits::max_nodes + 2 * rule_bytes;
 // Phase, reason, flags, owner, previous, pinned, restarts, generation, two sets, history.
 constexpr std::size_t group_bytes = 7 + u32_bytes + 2 * set_bytes + budget_bytes + 8;
 constexpr std::size_t keys_bytes = 3 + 8 + set_bytes;
@@ -40,7 +41,47 @@ constexpr std::uint8_t flag_wanted = 1;
 constexpr std::uint8_t flag_history = 2;  // budget and completion time follow
 constexpr std::uint8_t flags_known = flag_wanted | flag_history;
 
+// A rule's flags.
+constexpr std::uint8_t rule_exists = 1;
+constexpr std::uint8_t rule_tie_breaker = 2;
+constexpr std::uint8_t rule_weighted = 4;
+constexpr std::uint8_t rule_flags = rule_exists | rule_tie_breaker | rule_weighted;
+
 // ---- Views -----------------------------------------------------------------------------------------
+
+void put_rule(ByteWriter& writer, const QuorumRule& rule) {
+  writer.put_u8(static_cast<std::uint8_t>((rule.exists() ? rule_exists : 0) | (rule.tie_breaker ? rule_tie_breaker : 0) |
+                                          (rule.weighted ? rule_weighted : 0)));
+  if (!rule.exists()) return;
+  writer.put_u8(static_cast<std::uint8_t>(rule.kind));
+  put(writer, rule.voters);
+  writer.put_varint(rule.needed);
+  if (!rule.weighted) return;
+  for (NodeId node : rule.voters) writer.put_u8(rule.votes[node]);
+}
+
+// A majority that two disjoint sets of voters could reach would be no majority.
+bool rule_is_sound(const QuorumRule& rule) {
+  const int votes = rule.votes_of(rule.voters);
+  return rule.needed > 0 && rule.needed <= votes && 2 * rule.needed > votes;
+}
+
+void get_rule(ByteReader& reader, QuorumRule& rule) {
+  rule = QuorumRule{};
+  const std::uint8_t flags = reader.get_u8_below(rule_flags + 1);
+  if ((flags & rule_exists) == 0) {
+    if (flags != 0) reader.fail();
+    return;
+  }
+  rule.kind = static_cast<QuorumKind>(reader.get_u8_below(static_cast<std::size_t>(QuorumKind::overridden) + 1));
+  rule.tie_breaker = (flags & rule_tie_breaker) != 0;
+  rule.weighted = (flags & rule_weighted) != 0;
+  get(reader, rule.voters);
+  rule.needed = reader.get_varint_u16();
+  if (rule.weighted)
+    for (NodeId node : rule.voters) rule.votes[node] = reader.get_u8();
+  if (!rule_is_sound(rule)) reader.fail();
+}
 
 // `like`: a view whose incarnations the reader already has; only those that differ are spelt out, also
 // of nodes that were members once (View::incarnations).
@@ -56,15 +97,8 @@ void put_view(ByteWriter& writer, const View& view, const View& like) {
     if (!(view.incarnations[node] == like.incarnations[node])) spelt.add(static_cast<NodeId>(node));
   put(writer, spelt);
   put_incarnations(writer, spelt, view.incarnations);
-  writer.put_u8(static_cast<std::uint8_t>(view.rule.kind));
-  put(writer, view.rule.voters);
-  writer.put_varint(view.rule.needed);
-}
-
-// A majority that two disjoint sets of voters could reach would be no majority.
-bool rule_is_sound(const QuorumRule& rule) {
-  const int votes = rule.voters.count();
-  return rule.needed == 0 || (rule.needed <= votes && 2 * rule.needed > votes);
+  put_rule(writer, view.rule);
+  put_rule(writer, view.also);
 }
 
 void get_view(ByteReader& reader, View& view, const View& like) {
@@ -77,11 +111,8 @@ void get_view(ByteReader& reader, View& view, const View& like) {
   get(reader, spelt);
   view.incarnations = like.incarnations;
   get_incarnations(reader, spelt, view.incarnations);
-  reader.get_u8_below(static_cast<std::size_t>(QuorumKind::majority) + 1);
-  view.rule.kind = QuorumKind::majority;
-  get(reader, view.rule.voters);
-  view.rule.needed = reader.get_varint_u16();
-  if (!rule_is_sound(view.rule)) reader.fail();
+  get_rule(reader, view.rule);
+  get_rule(reader, view.also);
 }
 
 // ---- Cluster state -----------------------------------------------------------------------------------

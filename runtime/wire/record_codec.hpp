@@ -18,7 +18,7 @@ namespace vigil::wire {
 inline constexpr Duration lease_sane_max = Duration::from_s(3600);
 
 // Most bytes that encode_record() writes, derived below its fields in record_codec.cpp.
-inline constexpr std::size_t record_bytes_max = 4608;
+inline constexpr std::size_t record_bytes_max = 5120;
 
 // 0 … max_nodes-1.
 NodeId get_node(ByteReader& reader);

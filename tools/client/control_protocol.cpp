@@ -109,7 +109,7 @@ void fields(Io& io, T& follow) {
 
 template <typename Io, Is<request::Operate> T>
 void fields(Io& io, T& operate) {
-  io.enumeration(operate.verb, OperatorVerb::confirm_down);
+  io.enumeration(operate.verb, OperatorVerb::quorum_override);
   io.text(operate.group);
   io.text(operate.node);
 }

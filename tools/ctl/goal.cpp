@@ -93,6 +93,7 @@ Progress progress_of(const control::request::Operate& asked, const ClusterPictur
       return node != nullptr ? node_returned(*node) : gone;
     case OperatorVerb::group_clear:
     case OperatorVerb::confirm_down:
+    case OperatorVerb::quorum_override:
       return {Progress::reached, ""};  // the coordinator's answer says it all
   }
   return gone;

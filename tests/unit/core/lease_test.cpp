@@ -170,7 +170,7 @@ void the_end_never_moves_back(void**) {
 // ---- the voter -------------------------------------------------------------------------------------
 
 void what_is_left_includes_the_drift(void**) {
-  LeaseVoter voter(length);
+  LeaseVoter voter;
   assert_true(voter.acknowledge(at(0), 3, length));
   assert_true(voter.over_at(3) == at(0) + outlast(length));
   LeasesLeft left;
@@ -189,14 +189,14 @@ void what_is_left_includes_the_drift(void**) {
 }
 
 void a_shorter_renewal_does_not_shorten_what_was_granted(void**) {
-  LeaseVoter voter(length);
+  LeaseVoter voter;
   assert_true(voter.acknowledge(at(0), 3, length));
   assert_true(voter.acknowledge(at(1), 3, Duration::from_ms(10)));
   assert_true(voter.over_at(3) == at(0) + outlast(length));
 }
 
 void nonsense_lengths_are_refused(void**) {
-  LeaseVoter voter(length);
+  LeaseVoter voter;
   assert_false(voter.acknowledge(at(0), 3, {}));
   assert_false(voter.acknowledge(at(0), 3, Duration::from_ms(-5)));
   // Nobody who restarts would wait for longer than this.
@@ -207,7 +207,7 @@ void nonsense_lengths_are_refused(void**) {
 }
 
 void a_later_promise_readmits_nobody(void**) {
-  LeaseVoter voter(length);
+  LeaseVoter voter;
   assert_true(voter.acknowledge(at(0), 3, length));
   voter.leave_out(nodes({0, 1, 2, 4}));
   assert_false(voter.acknowledge(at(10), 3, length));
@@ -238,7 +238,7 @@ struct Rates {
 bool waits_long_enough(const Rates& rates, Duration lease, double travel, double told, double flight) {
   // The holder serves until its clock has counted `lease` from the sending.
   const double served_until = static_cast<double>(lease.ns) / rates.holder;
-  LeaseVoter voter(lease);
+  LeaseVoter voter;
   const auto voters_clock = [&](double true_ns) {
     return start + Duration::from_ns(static_cast<std::int64_t>(true_ns * rates.voter));
   };
@@ -295,7 +295,7 @@ void the_wait_is_no_longer_than_needed(void**) {
   const double slow = 1.0 - drift_percent / 100.0;
   const double fast = 1.0 + drift_percent / 100.0;
   const Duration shortened = length - Duration::from_us(10);
-  LeaseVoter voter(length);
+  LeaseVoter voter;
   assert_true(voter.acknowledge(start, 1, shortened));
   LeasesLeft left;
   voter.leases_left(start, NodeSet::of(0), left);

@@ -8,6 +8,7 @@
 #include "runtime/core/desired_view.hpp"
 #include "runtime/core/effect.hpp"
 #include "runtime/core/peers.hpp"
+#include "runtime/core/quorum.hpp"
 
 namespace vigil::testing {
 
@@ -70,7 +71,7 @@ inline View view_of(const ClusterConfig& config, NodeSet members, Epoch epoch = 
   view.coordinator = epoch.proposer;
   view.members = members;
   for (const NodeId node : members) view.incarnations[node] = life_of(node);
-  view.rule = majority_rule(config);
+  view.rule = configured_rule(config);
   return view;
 }
 

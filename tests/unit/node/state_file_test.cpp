@@ -31,7 +31,7 @@ StoredState state_of(std::uint64_t ceiling) {
   state.accepted.view.members = NodeSet::from_bits(0b110);
   state.accepted.view.incarnations[1] = {5, 6};
   state.accepted.view.incarnations[2] = {7, 8};
-  state.accepted.view.rule = {QuorumKind::majority, NodeSet::from_bits(0b111), 2};
+  state.accepted.view.rule = {.voters = NodeSet::from_bits(0b111), .needed = 2, .votes = {}};
   return state;
 }
 

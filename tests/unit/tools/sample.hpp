@@ -105,7 +105,7 @@ inline std::unique_ptr<NodeStatus> status() {
   record.view.epoch = {7, 1};
   record.view.coordinator = 1;
   record.view.members = NodeSet::from_bits(0b110);
-  record.view.rule = {QuorumKind::majority, NodeSet::from_bits(0b111), 2};
+  record.view.rule = {.voters = NodeSet::from_bits(0b111), .needed = 2, .votes = {}};
   record.state.group_count = 2;
   record.state.unfenced = NodeSet::of(0);
   GroupState& web = record.state.groups[0];

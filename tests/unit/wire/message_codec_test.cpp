@@ -218,7 +218,7 @@ void senseless_records_are_refused(void**) {
   assert_true(refused([](Record& r) { r.view.coordinator = 64; }));
   assert_true(refused([](Record& r) { r.view.rule.needed = 2; }));   // two of five: two disjoint quorums
   assert_true(refused([](Record& r) { r.view.rule.needed = 6; }));   // six of five
-  assert_true(refused([](Record& r) { r.view.rule.kind = static_cast<QuorumKind>(1); }));
+  assert_true(refused([](Record& r) { r.view.rule.kind = static_cast<QuorumKind>(3); }));
   assert_true(refused([](Record& r) { r.state.groups[1].phase = static_cast<GroupPhase>(5); }));
   assert_true(refused([](Record& r) { r.state.groups[1].reason = static_cast<GroupReason>(15); }));
   assert_true(refused([](Record& r) { r.state.groups[1].owner = 64; }));
@@ -251,7 +251,7 @@ void senseless_messages_are_refused(void**) {
       no_writer,
       bad_network,
       Nack{{}, {}, static_cast<NackReason>(5), {}},
-      OperatorRequest{1, {static_cast<OperatorVerb>(8), 1, 1}},
+      OperatorRequest{1, {static_cast<OperatorVerb>(9), 1, 1}},
       OperatorRequest{1, {OperatorVerb::move_group, no_index, 1}},
       OperatorRequest{1, {OperatorVerb::move_group, 32, 1}},
       OperatorRequest{1, {OperatorVerb::node_stop, no_index, no_node}},

@@ -1,0 +1,81 @@
+#include "runtime/core/authority.hpp"
+
+#include "runtime/base/seeded_bugs.hpp"
+#include "runtime/core/quorum.hpp"
+
+namespace vigil {
+
+namespace {
+
+bool is_quorum(const Ballot& ballot, const View& view, NodeSet nodes) {
+  return ballot.tie_breaker ? view.is_quorum_holding(nodes) : view.is_quorum(nodes);
+}
+
+// Nothing can be decided in `view` without these, or by them while the tie-breaker is ours.
+bool hits(const Ballot& ballot, const View& view, NodeSet nodes) {
+  return ballot.tie_breaker ? !view.is_quorum(view.members - nodes) : view.is_hit_by(nodes);
+}
+
+// The members that answered in their old life are a quorum of it; nodes that are down for certain count, as long
+// as whatever a quorum decided is known to one that answered.
+bool decides(const Ballot& ballot, const View& view) {
+  const NodeSet survivors = same_incarnations(view, ballot.promised, *ballot.incarnations);
+  return is_quorum(ballot, view, survivors | (ballot.vouched & view.members)) && hits(ballot, view, survivors);
+}
+
+// Where rules change or a tie-breaker counts: by the view's own quorum, and by that of the view before while the
+// newest is in doubt.
+bool decided_by_own_quorum(const Ballot& ballot) {
+  const Record& base = *ballot.base;
+  return base.view.exists() && decides(ballot, base.view) && (!ballot.in_doubt || decides(ballot, base.previous));
+}
+
+// (a) of DESIGN section 5.
+bool hit_by_promises(const Ballot& ballot) {
+  const Record& base = *ballot.base;
+  if (!base.view.exists()) return false;
+  if (!base.view.is_hit_by(same_incarnations(base.view, ballot.promised, *ballot.incarnations))) return false;
+  // What the view before decided is known: the candidate of `base` had collected it. It can decide
+  // nothing more where each quorum of it has a member bound by a promise, or gone with its old life.
+  return !ballot.in_doubt || base.previous.is_hit_by(ballot.promised);
+}
+
+// (b): so many nodes have restarted that no quorum of any view can have survived; by the rule of the
+// configuration, and by that of the last view: it may have been smaller.
+bool nothing_survived(const ClusterConfig& config, const Ballot& ballot) {
+  if (starts_with_every_voter(config)) return false;
+  const NodeSet gone = ballot.recovering | ballot.vouched;
+  const QuorumRule rule = configured_rule(config);
+  if (rule.is_quorum(rule.voters - gone)) return false;
+  const View& last = ballot.base->view;
+  return !last.exists() || !last.rule.is_quorum(last.rule.voters - gone);
+}
+
+}  // namespace
+
+NodeSet same_incarnations(const View& view, NodeSet nodes, const std::array<Incarnation, limits::max_nodes>& known) {
+  NodeSet same;
+  for (NodeId node : nodes)
+    if (view.holds(node, known[node]) || (seeded_bug(Bug::other_life_counts_as_survivor) && view.members.has(node)))
+      same.add(node);
+  return same;
+}
+
+Authority authority_of(const ClusterConfig& config, const Ballot& ballot) {
+  const Record& base = *ballot.base;
+  const QuorumRule rule = configured_rule(config);
+  const NodeSet answered = ballot.promised | ballot.vouched;
+  const bool every_voter = !ballot.promised.empty() && answered.includes(rule.voters);
+  if (decides_by_own_quorum(config, base.view)) {
+    if (decided_by_own_quorum(ballot)) return ballot.vouched.empty() ? Authority::strict : Authority::unanimous;
+    return every_voter ? Authority::cold_start : Authority::none;
+  }
+  if (!rule.is_quorum(answered)) return Authority::none;
+  if (hit_by_promises(ballot) || (base.view.exists() && seeded_bug(Bug::commit_without_old_quorum))) {
+    const NodeSet survivors = same_incarnations(base.view, ballot.promised, *ballot.incarnations);
+    return !ballot.in_doubt && base.view.is_quorum(survivors) ? Authority::strict : Authority::unanimous;
+  }
+  return every_voter || nothing_survived(config, ballot) ? Authority::cold_start : Authority::none;
+}
+
+}  // namespace vigil
