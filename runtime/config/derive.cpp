@@ -39,6 +39,24 @@ std::uint64_t code(E value) {
   return static_cast<std::uint64_t>(value);
 }
 
+// Written only where it is not the default: files without it keep their hash from release to release.
+void write_quorum(const ClusterConfig& config, Canonical& out) {
+  const QuorumConfig& quorum = config.quorum;
+  if (quorum.policy != QuorumPolicy::majority || quorum.wait_for_all || !quorum.tie_breaker.empty()) {
+    out.text("quorum");
+    out.number(code(quorum.policy));
+    out.flag(quorum.wait_for_all);
+    out.text(quorum.tie_breaker.view());
+  }
+  for (const NodeConfig& node : config.nodes) {
+    if (node.votes == 1 && !node.arbiter) continue;
+    out.text("votes");
+    out.number(node.id);
+    out.number(node.votes);
+    out.flag(node.arbiter);
+  }
+}
+
 void write_networks_and_nodes(const ClusterConfig& config, Canonical& out) {
   out.number(config.networks.size());
   for (const NetworkConfig& network : config.networks) {
@@ -172,6 +190,7 @@ std::uint64_t hash_of(const ClusterConfig& config) {
   out.text(config.name.view());
   out.number(config.version);
   out.number(code(config.profile));
+  write_quorum(config, out);
   write_networks_and_nodes(config, out);
   write_groups_and_hooks(config, out);
   return first_bytes_of_hash(out.bytes().data(), out.bytes().size(), 8);

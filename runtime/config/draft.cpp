@@ -20,6 +20,10 @@ constexpr std::array<pair<string_view, AdapterRole>, 2> adapter_roles = {
     {{"service", AdapterRole::service}, {"standby", AdapterRole::standby}}};
 constexpr std::array<pair<string_view, GroupPolicy>, 2> policies = {
     {{"cascading", GroupPolicy::cascading}, {"rotating", GroupPolicy::rotating}}};
+constexpr std::array<pair<string_view, QuorumPolicy>, 3> quorum_policies = {
+    {{"majority", QuorumPolicy::majority},
+     {"weighted", QuorumPolicy::weighted},
+     {"last_man_standing", QuorumPolicy::last_man_standing}}};
 constexpr std::array<pair<string_view, ApplicationState>, 3> states = {
     {{"none", ApplicationState::none}, {"disks", ApplicationState::disks}, {"elsewhere", ApplicationState::elsewhere}}};
 constexpr std::array<pair<string_view, HookStage>, 5> stages = {{{"pre", HookStage::pre},
@@ -40,6 +44,17 @@ bool fits(std::size_t count, std::size_t limit, string_view what, const Value& t
   return count < limit;
 }
 
+void read_quorum(const Value& table, Draft& draft, Diagnostics& diagnostics) {
+  TableReader reader(table, "[cluster.quorum]", diagnostics);
+  draft.quorum_policy = reader.choice("policy", Need::optional, quorum_policies);
+  draft.wait_for_all = reader.boolean("wait_for_all").value;
+  draft.tie_breaker = reader.text("tie_breaker", Need::optional, limits::path_length);
+  if (draft.tie_breaker.present && draft.tie_breaker.value.front() != '/')
+    diagnostics.error(draft.tie_breaker.at, "'tie_breaker' in [cluster.quorum] is '" + draft.tie_breaker.value +
+                                                "'; expected an absolute path");
+  reader.finish();
+}
+
 void read_cluster(const Value* table, Position root, Draft& draft, Diagnostics& diagnostics) {
   if (table == nullptr) {
     diagnostics.error(root, "the file has no [cluster]; expected a table with at least 'name'");
@@ -57,6 +72,7 @@ void read_cluster(const Value* table, Position root, Draft& draft, Diagnostics& 
     draft.realtime_priority = static_cast<int>(priority.value);
   if (const auto cpu = reader.integer("cpu", Need::optional, 0, 1023); cpu.present)
     draft.cpu = static_cast<int>(cpu.value);
+  if (const Value* quorum = reader.table("quorum"); quorum != nullptr) read_quorum(*quorum, draft, diagnostics);
   reader.finish();
 }
 
@@ -121,6 +137,8 @@ void read_node(const Value& table, Draft& draft, Diagnostics& diagnostics) {
   node.at = table.at;
   node.name = reader.name("name", Need::required);
   node.id = reader.integer("id", Need::required, 1, static_cast<std::int64_t>(limits::max_nodes));
+  node.votes = reader.integer("votes", Need::optional, 0, 100);
+  node.arbiter = reader.boolean("arbiter").value;
   for (const Value* adapter : reader.tables("adapter")) {
     if (!fits(node.adapters.size(), limits::max_adapters, "adapters on one node", *adapter, diagnostics)) break;
     node.adapters.push_back(read_adapter(*adapter, diagnostics));

@@ -36,6 +36,8 @@ struct DraftNode {
   Position at;
   Located<std::string> name;
   Located<std::int64_t> id;
+  Located<std::int64_t> votes;
+  bool arbiter = false;
   std::vector<DraftAdapter> adapters;
 };
 
@@ -63,6 +65,9 @@ struct Draft {
   std::uint32_t version = 1;
   std::string name;
   Profile profile = Profile::lan;
+  Located<QuorumPolicy> quorum_policy;
+  Located<std::string> tie_breaker;
+  bool wait_for_all = false;
   std::string key_file;
   int realtime_priority = 50;
   int cpu = -1;

@@ -262,6 +262,8 @@ void resolve_nodes(const Draft& draft, ClusterConfig& config, Diagnostics& diagn
     NodeConfig node;
     node.id = static_cast<NodeId>(i);
     node.name = Name(names[i]);
+    node.arbiter = ordered[i]->arbiter;
+    if (ordered[i]->votes.present) node.votes = static_cast<std::uint8_t>(ordered[i]->votes.value);
     for (const DraftAdapter& adapter : ordered[i]->adapters)
       resolve_adapter(adapter, networks, names, node, config, diagnostics);
     config.nodes.push(node);
@@ -271,6 +273,21 @@ void resolve_nodes(const Draft& draft, ClusterConfig& config, Diagnostics& diagn
   check_links(ordered, config, diagnostics);
 }
 
+void check_votes(const Draft& draft, const ClusterConfig& config, Diagnostics& diagnostics) {
+  const bool weighted = config.quorum.policy != QuorumPolicy::majority;
+  int total = 0;
+  for (const DraftNode& node : draft.nodes) {
+    total += node.votes.present ? static_cast<int>(node.votes.value) : 1;
+    if (node.votes.present && !weighted)
+      diagnostics.error(node.votes.at, "'votes' in [[node]] under the quorum policy \"majority\", where each node has one; "
+                                       "expected policy = \"weighted\" or \"last_man_standing\" in [cluster.quorum]");
+  }
+  if (total == 0) diagnostics.error(draft.nodes.front().votes.at, "no node has a vote; expected one at least");
+  if (draft.tie_breaker.present && total % 2 != 0 && config.quorum.policy != QuorumPolicy::last_man_standing)
+    diagnostics.warning(draft.tie_breaker.at, "a tie-breaker, but " + std::to_string(total) +
+                                                  " votes never split evenly: it will not be used");
+}
+
 }  // namespace
 
 void resolve(const Draft& draft, ClusterConfig& config, Diagnostics& diagnostics) {
@@ -278,6 +295,9 @@ void resolve(const Draft& draft, ClusterConfig& config, Diagnostics& diagnostics
   config.version = draft.version;
   config.profile = draft.profile;
   config.timing = timing_of(draft.profile);
+  if (draft.quorum_policy.present) config.quorum.policy = draft.quorum_policy.value;
+  config.quorum.wait_for_all = draft.wait_for_all;
+  config.quorum.tie_breaker = Path(draft.tie_breaker.value);
   config.key_file = Path(draft.key_file);
   config.realtime_priority = draft.realtime_priority;
   config.cpu = draft.cpu;
@@ -287,6 +307,7 @@ void resolve(const Draft& draft, ClusterConfig& config, Diagnostics& diagnostics
   if (config.nodes.size() == draft.nodes.size()) {
     check_unique_names(draft.groups, "group", diagnostics);
     resolve_groups(draft, config, diagnostics);
+    if (!draft.nodes.empty()) check_votes(draft, config, diagnostics);
   }
   for (const HookConfig& hook : draft.hooks) config.hooks.push(hook);
 }

@@ -34,6 +34,11 @@ void resolve_group_nodes(const DraftGroup& from, GroupConfig& group, const Clust
           name.at, "node '" + name.value + "' is twice in group '" + from.name.value + "'; expected each node once");
       continue;
     }
+    if (config.nodes[node].arbiter) {
+      diagnostics.error(name.at, "node '" + name.value + "' of group '" + from.name.value +
+                                     "' is an arbiter, which votes and runs nothing; expected another node");
+      continue;
+    }
     group.nodes.push(node);
   }
 }
@@ -135,10 +140,11 @@ void resolve_groups(const Draft& draft, ClusterConfig& config, Diagnostics& diag
 
 void warn(const Draft& draft, const ClusterConfig& config, Diagnostics& diagnostics) {
   if (config.nodes.size() == 1) diagnostics.warning(draft.nodes[0].at, "one node alone: nothing can take over from it");
-  if (config.nodes.size() == 2)
+  if (config.nodes.size() == 2 && config.quorum.tie_breaker.empty())
     diagnostics.warning(
         draft.nodes[1].at,
-        "two nodes: after the failure of one, the other has no majority and stops serving; add a third node");
+        "two nodes: after the failure of one, the other has no majority and stops serving; add a third node, an "
+        "arbiter, or a tie_breaker in [cluster.quorum]");
   int heartbeat_networks = 0;
   for (NetworkIndex n = 0; n < config.networks.size(); ++n) {
     int nodes = 0;

@@ -142,7 +142,9 @@ Voter::Opinion Voter::opinion_of(const PeerTable& table, NodeId from, const Prep
                                  NodeSet& objected) const {
   Opinion worst = Opinion::agree;
   if (from == self_) return worst;  // the candidate has made up its mind
-  for (NodeId node : accepted_.view.members) {
+  // Who builds on a newer record than ours answers for those whom it leaves out anew: the rest was judged before.
+  const bool newer = accepted_.stamp < prepare.base;
+  for (NodeId node : newer ? prepare.expel & accepted_.view.members : accepted_.view.members) {
     if (node == self_ || node == from) continue;
     if (prepare.members.has(node) && accepted_.view.holds(node, prepare.incarnations[node])) continue;
     const Opinion one = opinion_of_one(table, prepare, since, node);
