@@ -65,7 +65,8 @@ Authority authority_of(const ClusterConfig& config, const Ballot& ballot) {
   const Record& base = *ballot.base;
   const QuorumRule rule = configured_rule(config);
   const NodeSet answered = ballot.promised | ballot.vouched;
-  const bool every_voter = !ballot.promised.empty() && answered.includes(rule.voters);
+  if (ballot.promised.empty()) return Authority::none;
+  const bool every_voter = answered.includes(rule.voters);
   if (decides_by_own_quorum(config, base.view)) {
     if (decided_by_own_quorum(ballot)) return ballot.vouched.empty() ? Authority::strict : Authority::unanimous;
     return every_voter ? Authority::cold_start : Authority::none;
