@@ -39,6 +39,8 @@ class SerialDecoder {
   // Forgets a frame that has begun: the line was opened anew.
   void reset();
 
+  // Bytes of a frame (or of noise) that has begun and not ended.
+  std::size_t pending() const { return size_; }
   std::uint64_t frames() const { return frames_; }
   std::uint64_t crc_errors() const { return crc_errors_; }
   // Byte sequences between zeros that cannot be a frame: too long, too short, wrongly stuffed.

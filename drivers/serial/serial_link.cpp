@@ -4,11 +4,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/timerfd.h>
 #include <termios.h>
 
+#include <algorithm>
 #include <cstring>
-#include <tuple>
 #include <utility>
 
 #include "runtime/loop/clock.hpp"
@@ -74,43 +73,39 @@ Status SerialLink::start() {
   Fd line(::open(options_.device.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
   if (!line) return Error::from_errno(what + " (correct `device` in the configuration, or attach it)", errno);
   if (Status status = set_line(line.get()); !status) return status;
-  Fd pace(::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC));
-  if (!pace) return Error::from_errno(what + ": no timer", errno);
-  Fd rest(::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC));
-  if (!rest) return Error::from_errno(what + ": no timer", errno);
   line_ = std::move(line);
-  pace_ = std::move(pace);
-  rest_ = std::move(rest);
-  Status watched = watch_line();
-  for (const auto& [fd, tag, source] : {std::tuple{&pace_, pace_tag, &pace_source_}, {&rest_, rest_tag, &rest_source_}}) {
-    if (!watched) break;
-    Result<SourceId> made = ring().watch(fd->get(), POLLIN, *this, tag);
-    if (made)
-      *source = *made;
-    else
-      watched = made.error();
-  }
-  if (!watched) {
+  if (Status watched = watch(); !watched) {
     close();
     return watched;
   }
   decoder_.reset();
+  usual_bytes_ = 0;
   out_size_ = out_at_ = 0;
   waiting_.clear();
   return {};
 }
 
+Status SerialLink::watch() {
+  Result<SourceId> came = ring().watch_once(line_.get(), POLLIN, *this, line_tag);
+  if (!came) return came.error();
+  line_source_ = *came;
+  for (const auto& [timer, tag] : {std::pair{&pace_, pace_tag}, {&rest_, rest_tag}}) {
+    Result<SourceId> made = ring().timer(*this, tag);
+    if (!made) return made.error();
+    *timer = *made;
+  }
+  return {};
+}
+
 void SerialLink::close() {
   if (!line_) return;
-  for (SourceId* source : {&line_source_, &pace_source_, &rest_source_}) {
+  for (SourceId* source : {&line_source_, &room_source_, &pace_, &rest_}) {
     if (source->valid()) ring().remove(*source);
     *source = {};
   }
   // Without this, closing a line whose other end has stopped reading could wait for its queue to empty.
   ::tcflush(line_.get(), TCOFLUSH);
   line_.reset();
-  pace_.reset();
-  rest_.reset();
   set_usable(false);
 }
 
@@ -143,7 +138,7 @@ SendOutcome SerialLink::send(std::span<const std::byte> frame, NodeId to) {
 void SerialLink::pump() {
   while (write_out() && !waiting_.empty()) {
     if (const std::size_t unsent = unsent_in_tty(); unsent > 0) {
-      set_timer(pace_, serial_time(unsent, options_.baud));
+      ring().set_timer(pace_, boottime_now() + serial_time(unsent, options_.baud));
       return;
     }
     const Waiting& next = waiting_[0];
@@ -153,12 +148,16 @@ void SerialLink::pump() {
   }
 }
 
-// True when no frame is half written and the line is open. Otherwise POLLOUT tells when to go on.
+// True when no frame is half written and the line is open. Otherwise POLLOUT tells when to go on: asked for only
+// then, because a tty tells it of every byte that leaves.
 bool SerialLink::write_out() {
   while (out_at_ < out_size_) {
     const ssize_t written = ::write(line_.get(), out_.data() + out_at_, out_size_ - out_at_);
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EAGAIN) return false;
+    if (written < 0 && errno == EAGAIN) {
+      wait_for_room();
+      return false;
+    }
     if (written < 0) {
       ++counters_.send_errors;
       fail(errno);
@@ -178,52 +177,40 @@ std::size_t SerialLink::unsent_in_tty() const {
   return static_cast<std::size_t>(bytes);
 }
 
-void SerialLink::set_timer(const Fd& timer, Duration delay) {
-  itimerspec when{};
-  when.it_value.tv_sec = delay.ns / 1'000'000'000;
-  when.it_value.tv_nsec = delay.ns % 1'000'000'000;
-  ::timerfd_settime(timer.get(), 0, &when, nullptr);
+void SerialLink::wait_for_room() {
+  if (room_source_.valid()) return ring().watch_again(room_source_);
+  if (Result<SourceId> room = ring().watch_once(line_.get(), POLLOUT, *this, room_tag); room)
+    room_source_ = *room;
+  else
+    fail(ENOMEM);
+}
+
+void SerialLink::on_ready(std::uint32_t tag, std::uint32_t) {
+  if (tag == line_tag)
+    receive();
+  else
+    pump();
+}
+
+void SerialLink::on_timer(std::uint32_t tag) {
+  if (tag == rest_tag)
+    receive();
+  else
+    pump();
 }
 
 // ---- in --------------------------------------------------------------------------------------------
 
-Status SerialLink::watch_line() {
-  Result<SourceId> source = ring().watch(line_.get(), POLLIN | POLLOUT, *this, line_tag);
-  if (!source) return source.error();
-  line_source_ = *source;
-  return {};
-}
-
-// A line brings its bytes one by one or in small portions: after a read nobody looks until a hundred or so more
-// can have come. Far below what the kernel holds for us.
-void SerialLink::rest() {
-  constexpr std::size_t portion_bytes = 128;
-  if (line_source_.valid()) {
-    ring().remove(line_source_);
-    line_source_ = {};
-  }
-  set_timer(rest_, serial_time(portion_bytes, options_.baud));
-}
-
-void SerialLink::on_ready(std::uint32_t tag, std::uint32_t events) {
-  if (tag == line_tag) {
-    const bool came = (events & (POLLIN | POLLHUP | POLLERR)) != 0 && drain();
-    if (line_ && (events & POLLOUT) != 0) pump();
-    if (line_ && came) rest();
-    return;
-  }
-  std::uint64_t expirations = 0;
-  while (::read(tag == pace_tag ? pace_.get() : rest_.get(), &expirations, sizeof expirations) > 0) {
-  }
-  if (tag == rest_tag) {
-    const bool came = drain();
-    if (!line_) return;
-    if (came)
-      rest();
-    else if (!watch_line())
-      return fail(ENOMEM);
-  }
-  if (line_) pump();
+// A line brings its bytes one by one or in small portions. Far less than what the kernel holds for us comes while
+// nobody looks.
+void SerialLink::receive() {
+  constexpr std::size_t most_bytes = 128;
+  const bool came = drain();
+  if (!line_) return;
+  const std::size_t begun = decoder_.pending();
+  if (!came || begun == 0) return ring().watch_again(line_source_);
+  const std::size_t left = usual_bytes_ > begun ? std::min(usual_bytes_ - begun, most_bytes) : most_bytes;
+  ring().set_timer(rest_, boottime_now() + serial_time(left, options_.baud));
 }
 
 // Reads what is there, at most some 4 KiB at a turn, so that noise on a line cannot hold up the loop. True when
@@ -247,11 +234,13 @@ bool SerialLink::drain() {
         continue;
       }
       ++counters_.frames_received;
+      usual_bytes_ = frame->size() + serial_overhead_bytes;
       sink().on_frame(index(), *frame, received, LinkSource{});
       if (!line_) return true;  // the sink closed us
     }
     counters_.malformed += decoder_.malformed() + decoder_.crc_errors() - decoder_errors_seen_;
     decoder_errors_seen_ = decoder_.malformed() + decoder_.crc_errors();
+    if (static_cast<std::size_t>(size) < bytes.size()) return true;
   }
   return true;
 }

@@ -7,7 +7,8 @@
 // left, and few wait: a heartbeat, an acknowledgement, and the fragments of a message. When they are too
 // many, one of them gives way at random, so that of a message that is repeated every fragment passes
 // sooner or later. What comes in is always read, however much it is; but a line that brings
-// single bytes does not wake the loop for each: after a read it rests for the time of a hundred or so.
+// single bytes does not wake the loop for each: once a frame has begun, nobody looks until the rest of
+// it, by the size of the one before, can have come.
 #pragma once
 
 #include "drivers/link.hpp"
@@ -40,29 +41,31 @@ class SerialLink final : public Link, private RingHandler {
     std::size_t size = 0;
   };
   static constexpr std::uint32_t line_tag = 0;
-  static constexpr std::uint32_t pace_tag = 1;
-  static constexpr std::uint32_t rest_tag = 2;
+  static constexpr std::uint32_t room_tag = 1;
+  static constexpr std::uint32_t pace_tag = 2;
+  static constexpr std::uint32_t rest_tag = 3;
 
   Status start() override;
   Status set_line(int fd) const;
   void on_ready(std::uint32_t tag, std::uint32_t events) override;
+  void on_timer(std::uint32_t tag) override;
+  void receive();
   bool drain();
   void pump();
   bool write_out();
+  void wait_for_room();
   std::size_t unsent_in_tty() const;
-  static void set_timer(const Fd& timer, Duration delay);
-  Status watch_line();
-  void rest();
+  Status watch();
   void fail(int error);
 
   SerialLinkOptions options_;
   Fd line_;
-  Fd pace_;  // timerfd: when the tty should have sent what it has
-  Fd rest_;  // timerfd: when the line is read again
-  SourceId line_source_;  // not valid while the line rests
-  SourceId pace_source_;
-  SourceId rest_source_;
+  SourceId line_source_;  // something came; not armed while the line rests
+  SourceId room_source_;  // the tty takes more of a frame begun; valid once there was need of it
+  SourceId pace_;         // when the tty should have sent what it has
+  SourceId rest_;         // when the line is read again
   SerialDecoder decoder_;
+  std::size_t usual_bytes_ = 0;  // the last frame's, as encoded
   std::uint64_t decoder_errors_seen_ = 0;              // already in counters_.malformed
   std::array<std::byte, serial_encoded_bytes> out_{};  // the frame being written
   std::size_t out_size_ = 0;

@@ -61,6 +61,7 @@ void* map_pages(std::size_t size) {
 void RingHandler::on_packet(std::uint32_t, const Packet&) {}
 void RingHandler::on_receive_stopped(std::uint32_t, int) {}
 void RingHandler::on_ready(std::uint32_t, std::uint32_t) {}
+void RingHandler::on_timer(std::uint32_t) {}
 void RingHandler::on_signal(std::uint32_t, const SignalNews&) {}
 void RingHandler::on_child_exit(std::uint32_t, const ChildExit&) {}
 void RingHandler::on_saved(std::uint32_t, int) {}
@@ -84,6 +85,7 @@ Ring::Ring(const RingOptions& options) : options_(options) {
   for (std::uint32_t slot = options.sources; slot > 0; --slot) free_slots_.push_back(slot - 1);
   again_.reserve(std::size_t{2} * options.sources);
   again_now_.reserve(std::size_t{2} * options.sources);
+  timers_.reserve(options.sources);
   receive_header_.msg_namelen = address_bytes;
 }
 
@@ -232,6 +234,7 @@ Result<std::uint32_t> Ring::take_slot(Kind kind, int fd, RingHandler& handler, s
 void Ring::free_slot(Source& source) {
   const auto slot = static_cast<std::uint32_t>(&source - sources_.data());
   if (source.again) std::erase(again_, slot);
+  if (source.kind == Kind::timer) std::erase(timers_, slot);
   const std::uint32_t generation = source.generation + 1;
   source = Source{};
   source.generation = generation;
@@ -264,6 +267,8 @@ void Ring::arm(std::uint32_t slot) {
     io_uring_prep_recvmsg_multishot(sqe, source.fd, &receive_header_, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = buffer_group;
+  } else if (source.once) {
+    io_uring_prep_poll_add(sqe, source.fd, source.events);
   } else {
     io_uring_prep_poll_multishot(sqe, source.fd, source.events);
   }
@@ -292,6 +297,32 @@ Result<SourceId> Ring::watch(int fd, std::uint32_t events, RingHandler& handler,
   sources_[*slot].events = events;
   arm(*slot);
   return id_of(*slot);
+}
+
+Result<SourceId> Ring::watch_once(int fd, std::uint32_t events, RingHandler& handler, std::uint32_t tag) {
+  Result<std::uint32_t> slot = take_slot(Kind::watch, fd, handler, tag);
+  if (!slot) return slot.error();
+  sources_[*slot].events = events;
+  sources_[*slot].once = true;
+  arm(*slot);
+  return id_of(*slot);
+}
+
+void Ring::watch_again(SourceId id) {
+  const Source* source = find(id);
+  if (source != nullptr && source->once && !source->armed && !source->again) arm(id.slot);
+}
+
+Result<SourceId> Ring::timer(RingHandler& handler, std::uint32_t tag) {
+  Result<std::uint32_t> slot = take_slot(Kind::timer, -1, handler, tag);
+  if (!slot) return slot.error();
+  timers_.push_back(*slot);
+  return id_of(*slot);
+}
+
+void Ring::set_timer(SourceId id, Instant due) {
+  Source* source = find(id);
+  if (source != nullptr && source->kind == Kind::timer) source->due = due;
 }
 
 void Ring::again(SourceId id) {
@@ -404,18 +435,19 @@ int Ring::wait(Instant deadline) {
 }
 
 void Ring::set_gather(Duration gather) {
+  gather_ = gather;
   gather_us_ = gathers_ ? static_cast<std::uint32_t>(gather.us()) : 0;
 }
 
 Result<unsigned> Ring::run_once(Instant deadline) {
-  WakeUp wake{.slept_from = boottime_now(), .deadline = deadline, .woke = {}};
-  const int code = wait(deadline);
+  WakeUp wake{.slept_from = boottime_now(), .deadline = earlier(deadline, timers_end()), .woke = {}};
+  const int code = wait(wake.deadline);
   wake.woke = boottime_now();
   if (code != 0) return Error::from_errno("the event loop cannot wait on its io_uring", code);
   DTRACE_PROBE3(vigil, loop_wake, wake.slept_from.ns, wake.deadline.ns, wake.woke.ns);
   if (listener_ != nullptr) listener_->on_wake(wake);
 
-  unsigned calls = dispatch_again();
+  unsigned calls = dispatch_again() + dispatch_timers(wake.woke);
   // Only what was there at the wake-up: a flood must not keep the loop from its deadline.
   for (unsigned left = ::io_uring_cq_ready(&ring_); left > 0; --left) {
     io_uring_cqe* cqe = nullptr;
@@ -425,6 +457,25 @@ Result<unsigned> Ring::run_once(Instant deadline) {
     calls += dispatch(completion);
   }
   DTRACE_PROBE1(vigil, loop_done, calls);
+  return calls;
+}
+
+Instant Ring::timers_end() const {
+  Instant end = Instant::never();
+  for (std::uint32_t slot : timers_) end = earlier(end, sources_[slot].due + gather_);
+  return end;
+}
+
+unsigned Ring::dispatch_timers(Instant now) {
+  unsigned calls = 0;
+  // A handler may remove timers; one that this loop then misses is due at the next turn, which does not sleep.
+  for (std::size_t i = 0; i < timers_.size(); ++i) {
+    Source& source = sources_[timers_[i]];
+    if (now < source.due) continue;
+    source.due = Instant::never();
+    source.handler->on_timer(source.tag);
+    ++calls;
+  }
   return calls;
 }
 
@@ -515,7 +566,7 @@ unsigned Ring::dispatch_ready(std::uint32_t slot, const Completion& completion) 
     calls = 1;
   }
   const bool alive = source.generation == generation && !source.closing && source.kind != Kind::none;
-  if (alive && !source.armed && completion.result >= 0) arm(slot);
+  if (alive && !source.armed && !source.once && completion.result >= 0) arm(slot);
   return calls;
 }
 

@@ -10,7 +10,8 @@
 //                     the clock and sleeping cannot make it late; relative otherwise. Compared with a
 //                     timeout request or a timerfd it costs no submission, no completion and no second
 //                     wake-up path, and moving the deadline is free: it is an argument
-//   other descriptors multishot poll (netlink, sockets, ttys); edge-triggered
+//   timers            the earliest is part of that deadline: no descriptor, no system call
+//   other descriptors multishot poll (netlink, sockets), edge-triggered; or one shot, asked for anew (ttys)
 //   signals           signalfd; children: pidfd; both by multishot poll
 //   the state file    WRITE linked to FSYNC, forced to a worker of the kernel: never inline, since
 //                     even a buffered write may wait for the journal of a file system
@@ -76,7 +77,7 @@ struct ChildExit {
 // One end of a wait, told before anything that it brought: see LatenessMeter.
 struct WakeUp {
   Instant slept_from;
-  Instant deadline;  // as passed to run_once()
+  Instant deadline;  // run_once()'s or that of the timers, whichever is earlier
   Instant woke;
 };
 
@@ -90,6 +91,7 @@ class RingHandler {
   virtual void on_receive_stopped(std::uint32_t tag, int error);
   // `events`: EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR as poll(2) has them.
   virtual void on_ready(std::uint32_t tag, std::uint32_t events);
+  virtual void on_timer(std::uint32_t tag);
   virtual void on_signal(std::uint32_t tag, const SignalNews& news);
   // The child is reaped; its source is gone.
   virtual void on_child_exit(std::uint32_t tag, const ChildExit& exit);
@@ -118,6 +120,13 @@ class Ring {
   // Calls on_ready() when one of `events` comes up. Edge-triggered: the handler reads or writes until
   // EAGAIN, or bounds its work and asks for another turn with again().
   Result<SourceId> watch(int fd, std::uint32_t events, RingHandler& handler, std::uint32_t tag = 0);
+  // The same, once: on_ready() is not called again, whatever comes, before watch_again().
+  Result<SourceId> watch_once(int fd, std::uint32_t events, RingHandler& handler, std::uint32_t tag = 0);
+  void watch_again(SourceId id);
+  // Calls on_timer() once at `due`, which set_timer() moves; never() (as at first): not at all. It may be late by
+  // what set_gather() allows, so that it comes along with other work.
+  Result<SourceId> timer(RingHandler& handler, std::uint32_t tag = 0);
+  void set_timer(SourceId id, Instant due);
   // on_ready(EPOLLIN) is called once more in the next run_once(), which will not sleep.
   void again(SourceId id);
   // Blocks these signals in this thread and reports them instead. Call before other threads start.
@@ -150,12 +159,13 @@ class Ring {
   std::string describe() const;
 
  private:
-  enum class Kind : std::uint8_t { none, receive, watch, signals, child, save };
+  enum class Kind : std::uint8_t { none, receive, watch, timer, signals, child, save };
   struct Source {
     Kind kind = Kind::none;
     bool armed = false;    // a request of it is with the kernel
     bool closing = false;  // removed; waits for its last completion
     bool again = false;
+    bool once = false;     // watch: armed by watch_again() alone
     std::uint32_t generation = 1;
     std::uint32_t tag = 0;
     std::uint32_t events = 0;
@@ -164,6 +174,7 @@ class Ring {
     unsigned expected = 0;     // save: bytes
     unsigned outstanding = 0;  // save: completions to come
     pid_t pid = 0;
+    Instant due = Instant::never();  // timer
     RingHandler* handler = nullptr;
     Fd owned;  // signalfd, pidfd
   };
@@ -186,6 +197,8 @@ class Ring {
   io_uring_sqe* next_sqe();
   void arm(std::uint32_t slot);
   int wait(Instant deadline);
+  Instant timers_end() const;
+  unsigned dispatch_timers(Instant now);
   unsigned dispatch_again();
   unsigned dispatch(const Completion& completion);
   unsigned dispatch_packet(std::uint32_t slot, const Completion& completion);
@@ -200,7 +213,8 @@ class Ring {
   io_uring ring_{};
   bool queues_up_ = false;
   bool gathers_ = false;         // the kernel has minimum waits
-  std::uint32_t gather_us_ = 0;
+  Duration gather_;
+  std::uint32_t gather_us_ = 0;  // that, where the kernel can
   bool absolute_ = false;  // waits take an absolute CLOCK_BOOTTIME deadline
   unsigned enter_flags_ = 0;
   unsigned setup_flags_ = 0;
@@ -213,6 +227,7 @@ class Ring {
   std::vector<std::uint32_t> free_slots_;
   std::vector<std::uint32_t> again_;
   std::vector<std::uint32_t> again_now_;
+  std::vector<std::uint32_t> timers_;
   unsigned saves_ = 0;
   WakeListener* listener_ = nullptr;
   bool stopping_ = false;

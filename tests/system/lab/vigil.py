@@ -1,4 +1,5 @@
 """Vigil in the lab: writes its configuration, starts and stops its daemons, asks it through its command."""
+import dataclasses
 import json
 import os
 import pathlib
@@ -210,25 +211,31 @@ class Vigil:
         return sum((self.status(node) or {}).get("lease_gaps", 0) for node in self.lab)
 
 
-def resident_kb_and_cpu_s(node):
-    """Resident memory and processor time of all our processes of the node, from /proc. Pages that they
-    share (libraries, the launcher's fork) count once: the private ones of each, the shared ones of the largest."""
-    private, shared, run_ns = 0, 0, 0
+@dataclasses.dataclass
+class Cost:
+    """What all our processes of one node take, from /proc."""
+    resident_kb: int  # pages that they share (libraries, the launcher's fork) count once
+    cpu_s: float      # of every thread; nanoseconds on a processor, for ticks look far dearer with what timers wake
+    wake_ups: int     # times that a thread gave the processor away by itself, to wait
+
+
+def cost_of(node):
+    private, shared, run_ns, wake_ups = 0, 0, 0, 0
     for pid in node.processes.pids():
         if not (command_name(pid) or "").startswith("vigil"):
             continue
         try:
             with open(f"/proc/{pid}/smaps_rollup") as rollup:
                 kb = {line.split(":")[0]: int(line.split()[1]) for line in rollup if line.endswith("kB\n")}
-            # Nanoseconds on a processor, of every thread: /proc/PID/stat counts ticks, and a task that
-            # timers wake looks far dearer there than it is.
-            threads = os.listdir(f"/proc/{pid}/task")
-            run_ns += sum(int(pathlib.Path(f"/proc/{pid}/task/{t}/schedstat").read_text().split()[0]) for t in threads)
+            for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                run_ns += int((thread / "schedstat").read_text().split()[0])
+                wake_ups += next(int(line.split()[1]) for line in (thread / "status").read_text().splitlines()
+                                 if line.startswith("voluntary_ctxt_switches"))
         except OSError:
             continue
         private += kb["Private_Clean"] + kb["Private_Dirty"]
         shared = max(shared, kb["Shared_Clean"] + kb["Shared_Dirty"])
-    return private + shared, run_ns / 1e9
+    return Cost(private + shared, run_ns / 1e9, wake_ups)
 
 
 def check_config(lab, path):

@@ -45,6 +45,7 @@ struct Recorder : RingHandler {
   Instant last_received;
   std::vector<int> stops;
   std::vector<std::uint32_t> ready;
+  std::vector<std::uint32_t> timers;
   std::vector<int> signals;
   std::vector<ChildExit> exits;
   std::vector<int> saved;
@@ -65,6 +66,7 @@ struct Recorder : RingHandler {
     tags.push_back(tag);
     ready.push_back(events);
   }
+  void on_timer(std::uint32_t tag) override { timers.push_back(tag); }
   void on_signal(std::uint32_t, const SignalNews& news) override { signals.push_back(news.number); }
   void on_child_exit(std::uint32_t, const ChildExit& exit) override { exits.push_back(exit); }
   void on_saved(std::uint32_t, int error) override { saved.push_back(error); }
@@ -126,6 +128,51 @@ void a_deadline_ends_the_wait_and_never_early(void**) {
     }
     assert_true(woke - deadline < Duration::from_ms(500));
   }
+}
+
+void timers_end_the_wait_once_and_never_early(void**) {
+  auto ring = make_ring();
+  Recorder recorder;
+  const SourceId early = *ring->timer(recorder, 1);
+  const SourceId late = *ring->timer(recorder, 2);
+  const SourceId gone = *ring->timer(recorder, 3);
+  const Instant begun = boottime_now();
+  ring->set_timer(early, begun + Duration::from_ms(5));
+  ring->set_timer(late, begun + Duration::from_ms(10));
+  ring->set_timer(gone, begun + Duration::from_ms(1));
+  ring->remove(gone);
+  assert_true(run_until(*ring, [&] { return !recorder.timers.empty(); }));
+  assert_true(boottime_now() - begun >= Duration::from_ms(5));
+  assert_true(run_until(*ring, [&] { return recorder.timers.size() == 2; }));
+  assert_true(boottime_now() - begun >= Duration::from_ms(10));
+  assert_true(recorder.timers == std::vector<std::uint32_t>({1, 2}));
+  // Moved away, and not set again: nothing.
+  ring->set_timer(early, boottime_now());
+  ring->set_timer(early, Instant::never());
+  assert_int_equal(*ring->run_once(in_ms(5)), 0);
+  assert_int_equal(recorder.timers.size(), 2);
+}
+
+// With a gathering loop, what is due soon after each other comes in one wake-up, and a wake-up for other reasons
+// takes along what is due.
+void timers_are_gathered(void**) {
+  struct Counter : WakeListener {
+    unsigned wakes = 0;
+    void on_wake(const WakeUp&) override { ++wakes; }
+  } counter;
+  auto ring = make_ring();
+  ring->set_gather(Duration::from_ms(20));
+  ring->set_wake_listener(&counter);
+  Recorder recorder;
+  const Instant begun = boottime_now();
+  for (std::int64_t i = 0; i < 5; ++i)
+    ring->set_timer(*ring->timer(recorder, static_cast<std::uint32_t>(i)), begun + Duration::from_ms(5 + i));
+  assert_true(run_until(*ring, [&] { return recorder.timers.size() == 5; }));
+  assert_int_equal(counter.wakes, 1);
+  ring->set_timer(*ring->timer(recorder, 9), boottime_now() + Duration::from_ms(5));
+  const Instant deadline = in_ms(8);
+  while (boottime_now() < deadline) ring->run_once(deadline).ok();
+  assert_int_equal(recorder.timers.size(), 6);
 }
 
 void a_past_deadline_does_not_sleep(void**) {
@@ -256,6 +303,30 @@ void readiness_is_told_once_per_edge_and_again_on_request(void**) {
   ring->remove(*source);
   assert_int_equal(::write(event.get(), &one, sizeof one), sizeof one);
   assert_int_equal(*ring->run_once(in_ms(10)), 0);
+}
+
+void one_shot_readiness_is_told_when_asked_for(void**) {
+  auto ring = make_ring();
+  Recorder recorder;
+  const Fd event(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  const SourceId source = *ring->watch_once(event.get(), POLLIN, recorder);
+  const std::uint64_t one = 1;
+  assert_int_equal(::write(event.get(), &one, sizeof one), sizeof one);
+  assert_true(run_until(*ring, [&] { return recorder.ready.size() == 1; }));
+  assert_int_equal(::write(event.get(), &one, sizeof one), sizeof one);
+  assert_int_equal(*ring->run_once(in_ms(5)), 0);
+  ring->watch_again(source);
+  ring->watch_again(source);  // asked for twice, told once; what lay there counts
+  assert_true(run_until(*ring, [&] { return recorder.ready.size() == 2; }));
+  assert_int_equal(*ring->run_once(in_ms(5)), 0);
+  std::uint64_t count = 0;
+  assert_int_equal(::read(event.get(), &count, sizeof count), sizeof count);
+  ring->watch_again(source);
+  assert_int_equal(*ring->run_once(in_ms(5)), 0);
+  ring->remove(source);
+  assert_int_equal(::write(event.get(), &one, sizeof one), sizeof one);
+  ring->run_once(in_ms(5)).ok();
+  assert_int_equal(recorder.ready.size(), 2);
 }
 
 void a_handler_may_remove_itself_and_others(void**) {
@@ -433,6 +504,8 @@ int use_plain(void**) {
 int main() {
   const CMUnitTest tests[] = {
       BOTH_WAYS(a_deadline_ends_the_wait_and_never_early),
+      BOTH_WAYS(timers_end_the_wait_once_and_never_early),
+      BOTH_WAYS(timers_are_gathered),
       BOTH_WAYS(a_past_deadline_does_not_sleep),
       BOTH_WAYS(datagrams_arrive_whole_in_order_with_source),
       BOTH_WAYS(more_datagrams_than_buffers_lose_nothing),
@@ -440,6 +513,7 @@ int main() {
       BOTH_WAYS(an_error_of_the_socket_stops_and_resumes),
       BOTH_WAYS(a_removed_socket_is_free_at_once),
       BOTH_WAYS(readiness_is_told_once_per_edge_and_again_on_request),
+      BOTH_WAYS(one_shot_readiness_is_told_when_asked_for),
       BOTH_WAYS(a_handler_may_remove_itself_and_others),
       BOTH_WAYS(places_run_out_with_an_error_and_come_back),
       BOTH_WAYS(signals_come_as_calls),
