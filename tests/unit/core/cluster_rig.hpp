@@ -86,6 +86,7 @@ class ClusterRig {
   void tamper(std::function<void(NodeId from, NodeId to, Message& message)> change) { tamper_ = std::move(change); }
   void mute_adapter(NodeId node, AdapterIndex adapter, bool bad) { machines_[node].bad_adapter[adapter] = bad; }
   void fail_storage(bool fail) { storage_fails_ = fail; }
+  void fail_tie_breaker(bool fail) { tie_breaker_reachable_ = !fail; }
   void operate(NodeId at, OperatorCommand what) { step(at, event::OperatorAsked{++operator_id_, what}); }
   void feed(NodeId node, const Event& event) { step(node, event); }
 
@@ -361,6 +362,8 @@ class ClusterRig {
       later_event(node, netlink, event::AddressDone{remove->group, remove->address, false, true, netlink});
     } else if (const auto* run = std::get_if<effect::RunAgent>(&effect)) {
       run_agent(node, *run);
+    } else if (const auto* use = std::get_if<effect::UseTieBreaker>(&effect)) {
+      use_tie_breaker(node, *use);
     } else if (const auto* journal = std::get_if<effect::Journal>(&effect)) {
       tell_journal(node, journal->entry);
     } else if (const auto* answer = std::get_if<effect::OperatorAnswer>(&effect)) {
@@ -373,6 +376,12 @@ class ClusterRig {
       say(node, "left");
       crash(node);
     }
+  }
+
+  // One register that all share; it is used at the moment of asking.
+  void use_tie_breaker(NodeId node, const effect::UseTieBreaker& use) {
+    if (use.win && tie_breaker_reachable_ && tie_breaker_ <= use.known) tie_breaker_ = use.epoch;
+    later_event(node, command, event::TieBreakerDone{use.request, tie_breaker_reachable_, tie_breaker_});
   }
 
   void run_agent(NodeId node, const effect::RunAgent& run) {
@@ -449,6 +458,8 @@ class ClusterRig {
   std::map<Stamp, Record> records_;  // every one that was committed
   Instant now_{1'000'000'000};
   bool storage_fails_ = false;
+  bool tie_breaker_reachable_ = true;
+  Epoch tie_breaker_;
   std::uint64_t operator_id_ = 0;
   int violations_ = 0;
 };

@@ -1,0 +1,253 @@
+// Whole clusters under each rule of quorum: who goes on serving, who must not, and who comes back. The rig
+// itself counts every moment with two servers or two records under one stamp as a violation.
+#include "tests/unit/core/cluster_fixture.hpp"
+// Last: cmocka's macros (fail, …) bite the standard library.
+#include "tests/unit/cmocka.hpp"
+
+using namespace vigil;
+using namespace vigil::testing;
+
+namespace {
+
+constexpr Duration second = Duration::from_s(1);
+
+int servers(ClusterRig& rig) {
+  int count = 0;
+  for (std::size_t i = 0; i < rig.config().nodes.size(); ++i) count += rig.serves(static_cast<NodeId>(i));
+  return count;
+}
+
+NodeSet only(NodeId node) { return NodeSet::of(node); }
+
+struct Standing : Cluster {
+  explicit Standing(const std::string& names) : Cluster(names) {
+    config->quorum.policy = QuorumPolicy::last_man_standing;
+  }
+};
+
+struct Pair : Cluster {
+  Pair() : Cluster("alpha beta") { config->quorum.tie_breaker = Path("/shared/tie"); }
+};
+
+// ---- last man standing -------------------------------------------------------------------------------
+
+void eight_nodes_die_down_to_two_by_agreed_views(void**) {
+  Standing c("n1 n2 n3 n4 n5 n6 n7 n8");
+  ClusterRig& rig = c.boot();
+  NodeSet left = NodeSet::from_bits(0xff);
+  for (NodeId dies = 7; dies >= 2; --dies) {
+    rig.crash(dies);
+    left.remove(dies);
+    assert_true(rig.run_until([&] { return rig.settled(left); }));
+    rig.run(second);
+    const View& view = rig.core(0).committed().view;
+    assert_true(view.rule.voters == left);
+    assert_false(view.also.exists());
+    assert_int_equal(servers(rig), 1);
+  }
+  // From two to one takes more than a vote.
+  rig.crash(1);
+  rig.run(second * 3);
+  assert_int_equal(servers(rig), 0);
+  assert_false(rig.quorate(0));
+  rig.operate(0, {OperatorVerb::confirm_down, no_index, 1});
+  assert_true(rig.run_until([&] { return rig.settled(only(0)) && rig.serves(0); }));
+  assert_int_equal(rig.violations(), 0);
+}
+
+// Five of eight come back where they cannot hear the three who live: a majority of the configured votes, and
+// nothing.
+void the_dead_do_not_outvote_the_last_who_stand(void**) {
+  Standing c("n1 n2 n3 n4 n5 n6 n7 n8");
+  ClusterRig& rig = c.boot();
+  NodeSet left = NodeSet::from_bits(0xff);
+  for (NodeId dies = 7; dies >= 2; --dies) {
+    rig.crash(dies);
+    left.remove(dies);
+    assert_true(rig.run_until([&] { return rig.settled(left); }));
+    rig.run(second);
+  }
+  rig.part({left, NodeSet::from_bits(0xff) - left});
+  for (NodeId node = 2; node < 8; ++node) rig.start(node);
+  rig.run(second * 20);
+  for (NodeId node = 2; node < 8; ++node) assert_false(rig.quorate(node));
+  assert_true(rig.settled(left));
+  rig.heal();
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(0xff)); }));
+  rig.run(second * 5);
+  assert_int_equal(rig.core(0).committed().view.rule.needed, 5);
+  assert_int_equal(rig.violations(), 0);
+}
+
+void whoever_leaves_gives_the_last_a_rule_of_its_own(void**) {
+  Standing c("alpha beta");
+  ClusterRig& rig = c.boot();
+  rig.operate(alpha, {OperatorVerb::node_stop, no_index, alpha});
+  assert_true(rig.run_until([&] { return !rig.up(alpha); }));
+  assert_true(rig.run_until([&] { return rig.settled(only(beta)) && rig.serves(beta); }));
+  rig.run(second * 5);
+  assert_true(rig.serves(beta));
+  // And alone at its next start it waits for the other, who may have gone on.
+  rig.crash(beta);
+  rig.start(alpha);
+  rig.run(second * 20);
+  assert_false(rig.quorate(alpha));
+  rig.start(beta);
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(3)); }));
+  assert_int_equal(rig.violations(), 0);
+}
+
+void a_power_cut_of_all_is_survived_when_all_return(void**) {
+  Standing c("alpha beta gamma");
+  ClusterRig& rig = c.boot();
+  for (NodeId node = 0; node < 3; ++node) rig.crash(node);
+  rig.start(alpha);
+  rig.start(beta);
+  rig.run(second * 20);
+  assert_int_equal(servers(rig), 0);
+  rig.start(gamma);
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(7)) && servers(rig) == 1; }));
+}
+
+// ---- the tie-breaker ---------------------------------------------------------------------------------
+
+void exactly_one_of_two_goes_on(void**) {
+  for (const bool serving_half : {true, false}) {
+    Pair c;
+    ClusterRig& rig = c.boot();
+    rig.part({});
+    rig.part({only(alpha), only(beta)});
+    assert_true(rig.run_until([&] { return rig.settled(only(alpha)) || rig.settled(only(beta)); }));
+    rig.run(second * 5);
+    const NodeId coordinator = rig.settled(only(alpha)) ? alpha : beta;
+    assert_int_equal(servers(rig), 1);
+    assert_true(rig.serves(coordinator));
+    assert_false(rig.quorate(static_cast<NodeId>(1 - coordinator)));
+    if (serving_half) {
+      // The winner dies: nobody can tell the loser that it did.
+      rig.crash(coordinator);
+      rig.run(second * 5);
+      assert_int_equal(servers(rig), 0);
+      rig.heal();
+      rig.start(coordinator);
+    }
+    rig.heal();
+    assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(3)) && servers(rig) == 1; }));
+    assert_int_equal(rig.violations(), 0);
+  }
+}
+
+void one_of_two_dies_and_the_other_takes_over(void**) {
+  for (const NodeId dies : {alpha, beta}) {
+    Pair c;
+    ClusterRig& rig = c.boot();
+    rig.crash(dies);
+    const NodeId other = static_cast<NodeId>(1 - dies);
+    assert_true(rig.run_until([&] { return rig.settled(only(other)) && rig.serves(other); }, second));
+    rig.run(second * 5);
+    assert_true(rig.serves(other));
+    rig.start(dies);
+    assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(3)); }));
+    // And once more, the other way.
+    rig.run(second);
+    rig.crash(other);
+    assert_true(rig.run_until([&] { return rig.settled(only(dies)) && rig.serves(dies); }, second));
+    assert_int_equal(rig.violations(), 0);
+  }
+}
+
+void without_the_tie_breaker_half_is_nothing(void**) {
+  Pair c;
+  ClusterRig& rig = c.boot();
+  rig.fail_tie_breaker(true);
+  rig.crash(alpha);
+  rig.run(second * 5);
+  assert_int_equal(servers(rig), 0);
+  rig.fail_tie_breaker(false);
+  assert_true(rig.run_until([&] { return rig.settled(only(beta)) && rig.serves(beta); }));
+  // Whoever lives by it lives as long as it can be read.
+  rig.fail_tie_breaker(true);
+  rig.run(second);
+  assert_int_equal(servers(rig), 0);
+  rig.fail_tie_breaker(false);
+  assert_true(rig.run_until([&] { return rig.serves(beta); }));
+}
+
+// ---- weights, the operator, a start of all -----------------------------------------------------------
+
+void a_heavy_node_goes_on_alone(void**) {
+  Cluster c("alpha beta gamma");
+  c.config->quorum.policy = QuorumPolicy::weighted;
+  c.config->nodes[gamma].votes = 3;
+  ClusterRig& rig = c.boot();
+  rig.part({NodeSet::from_bits(0b011), only(gamma)});
+  assert_true(rig.run_until([&] { return rig.settled(only(gamma)) && rig.serves(gamma); }));
+  rig.run(second);
+  assert_false(rig.quorate(alpha) || rig.quorate(beta));
+  assert_int_equal(rig.violations(), 0);
+}
+
+void the_operators_word_brings_the_last_back(void**) {
+  Cluster c("alpha beta gamma");
+  ClusterRig& rig = c.boot();
+  rig.operate(alpha, {OperatorVerb::quorum_override, no_index, no_node});
+  assert_int_equal(rig.count_lines("nothing to override"), 1);
+  rig.crash(alpha);
+  rig.crash(beta);
+  rig.run(second * 3);
+  assert_int_equal(servers(rig), 0);
+  rig.operate(gamma, {OperatorVerb::quorum_override, no_index, no_node});
+  assert_true(rig.run_until([&] { return rig.settled(only(gamma)) && rig.serves(gamma); }));
+  assert_true(rig.core(gamma).committed().view.rule.kind == QuorumKind::overridden);
+  rig.start(alpha);
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(0b101)); }));
+  rig.run(second);
+  const View& view = rig.core(gamma).committed().view;
+  assert_true(view.rule.kind == QuorumKind::majority && view.rule.needed == 2 && !view.also.exists());
+  assert_int_equal(rig.violations(), 0);
+}
+
+void whoever_is_heard_is_not_down_on_anybodys_word(void**) {
+  Cluster c("alpha beta gamma");
+  c.config->quorum.wait_for_all = true;
+  ClusterRig& rig = *c.rig;
+  rig.start(alpha);
+  rig.start(beta);
+  rig.run(second * 5);
+  rig.operate(alpha, {OperatorVerb::confirm_down, no_index, beta});
+  assert_int_equal(rig.count_lines("refused: this node hears it"), 1);
+  rig.operate(alpha, {OperatorVerb::confirm_down, no_index, gamma});
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(3)) && servers(rig) == 1; }));
+  assert_int_equal(rig.violations(), 0);
+}
+
+void all_or_none_start(void**) {
+  Cluster c("alpha beta gamma");
+  c.config->quorum.wait_for_all = true;
+  ClusterRig& rig = *c.rig;
+  rig.start(alpha);
+  rig.start(beta);
+  rig.run(second * 20);
+  assert_false(rig.quorate(alpha) || rig.quorate(beta));
+  rig.start(gamma);
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(7)); }));
+}
+
+}  // namespace
+
+int main() {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(eight_nodes_die_down_to_two_by_agreed_views),
+      cmocka_unit_test(the_dead_do_not_outvote_the_last_who_stand),
+      cmocka_unit_test(whoever_leaves_gives_the_last_a_rule_of_its_own),
+      cmocka_unit_test(a_power_cut_of_all_is_survived_when_all_return),
+      cmocka_unit_test(exactly_one_of_two_goes_on),
+      cmocka_unit_test(one_of_two_dies_and_the_other_takes_over),
+      cmocka_unit_test(without_the_tie_breaker_half_is_nothing),
+      cmocka_unit_test(a_heavy_node_goes_on_alone),
+      cmocka_unit_test(the_operators_word_brings_the_last_back),
+      cmocka_unit_test(whoever_is_heard_is_not_down_on_anybodys_word),
+      cmocka_unit_test(all_or_none_start),
+  };
+  return cmocka_run_group_tests_name("core/quorum_cluster", tests, nullptr, nullptr);
+}
