@@ -92,6 +92,14 @@ static_assert(timing_is_sound(timing_of(Profile::lan)));
 static_assert(timing_is_sound(timing_of(Profile::fast)));
 static_assert(timing_is_sound(timing_of(Profile::realtime)));
 
+// A node that is voted out again and again is held out, from the third time within the window on, for the shortest
+// hold, doubled each time. An operator who restarts vigild twice in a row is not kept waiting; a cable that comes
+// and goes every few seconds changes the view a dozen times and then once a minute. The window outlasts the longest
+// hold, so that being held out does not count as being good.
+inline constexpr Duration flap_hold_min = Duration::from_s(1);
+inline constexpr Duration flap_hold_max = Duration::from_s(60);
+inline constexpr Duration flap_window = flap_hold_max * 2;
+
 // What a restarted voter waits before it votes or acknowledges, when it cannot know which lease an
 // earlier life of it had acknowledged: the longest of all profiles.
 inline constexpr Duration longest_lease = timing_of(Profile::wan).lease;

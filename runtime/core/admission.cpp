@@ -1,4 +1,5 @@
-// Who stays out, or is told, because of its wall clock (clock_watch.hpp), and what is told of the rotation of the
+// Who stays out because it comes and goes (flap_guard.hpp), who stays out, or is told, because of its wall clock
+// (clock_watch.hpp), and what is told of the rotation of the
 // key (key_rotation.hpp). See node_parts.hpp.
 #include <cstdio>
 
@@ -19,6 +20,31 @@ BoundedString<95> clock_text(Duration ahead, bool member) {
 }
 
 }  // namespace
+
+void NodeCore::Parts::judge_flapping(Instant now) {
+  const NodeSet held_out = flaps.held_out(now);
+  if (held_out == table.held_out) return;
+  membership_due = true;
+  for (NodeId node : held_out - table.held_out) {
+    char text[96];
+    std::snprintf(text, sizeof text, "voted out %u times: held out for %lld s", flaps.times(node),
+                  static_cast<long long>((flaps.until(node) - now).ns / 1'000'000'000 + 1));
+    note(JournalKind::decided, EventName::node_refused, node, text);
+    run_hooks(EventName::node_refused, node, no_index, no_index);
+  }
+  table.held_out = held_out;
+}
+
+void NodeCore::Parts::describe_flapping(Instant now, NodeStatus& status) const {
+  for (NodeId node : table.held_out) {
+    if (status.problems.full() || now >= flaps.until(node)) return;
+    char line[256];
+    std::snprintf(line, sizeof line, "%s comes and goes: voted out %u times, held out for another %lld s",
+                  config.nodes[node].name.c_str(), flaps.times(node),
+                  static_cast<long long>((flaps.until(node) - now).ns / 1'000'000'000 + 1));
+    status.problems.push(line);
+  }
+}
 
 void NodeCore::Parts::on_wall_clock(const event::WallClock& heard) {
   clocks.note(heard.node, heard.offset);

@@ -79,8 +79,10 @@ DesiredView desired_view(const DesiredInput& input) {
   const NodeSet connected = largest_connected(*input.table, desired.kept, base.coordinator);
   desired.expelled = desired.expelled | (desired.kept - connected);
   desired.kept = connected;
+  const NodeSet held_out = base.is_quorum_holding(desired.kept) ? input.table->held_out : NodeSet{};
   for (std::size_t i = 0; i < input.config->nodes.size(); ++i) {
     const auto node = static_cast<NodeId>(i);
+    if (held_out.has(node)) continue;
     if (base.holds(node, incarnation_of(input, node)) || !may_join(input, node)) continue;
     bool fits = true;
     for (NodeId other : desired.kept | desired.joining) fits = fits && input.table->connected(node, other);

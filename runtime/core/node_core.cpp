@@ -158,6 +158,7 @@ void NodeCore::Parts::advance(Instant now) {
     paths_seen = detector.version();
     follow_adapters(adapters.advance(now, detector, table));
   }
+  if (now >= flaps.next_change()) judge_flapping(now);
   advance_membership(now);
   follow_record();
   follow_lease(now);
@@ -243,6 +244,8 @@ void NodeCore::Parts::follow_record() {
   membership_due = true;
   renewal_due = true;
   if (record.view.epoch == before.epoch || !membership.member()) return;
+  for (NodeId node : record.expelled)
+    if (node != self) flaps.voted_out(table.now, node);
   for (NodeId node : before.members - record.view.members) {
     run_hooks(EventName::node_down, node, no_index, no_index);
     run_hooks(EventName::node_down_complete, node, no_index, no_index);
@@ -353,6 +356,7 @@ Instant NodeCore::Parts::next_deadline() const {
   if (over) return Instant::never();
   Instant next = earlier(detector.next_deadline(), membership.next_deadline());
   next = earlier(next, adapters.next_deadline());
+  next = earlier(next, flaps.next_change());
   for (std::size_t i = 0; i < config.nodes[self].links.size(); ++i) next = earlier(next, beats[i].next);
   next = earlier(next, holders_deadline);
   if (lease_lost_since.is_never() && membership.lease().until().ns > 0) next = earlier(next, membership.lease().until());
@@ -396,6 +400,7 @@ void NodeCore::Parts::describe(Instant now, NodeStatus& status) const {
   }
   for (std::size_t i = 0; i < holders.size(); ++i) holders[i].describe(status.groups[i]);
   describe_clocks(status);
+  describe_flapping(now, status);
 }
 
 void NodeCore::Parts::phases(Instant now, NodePhases& is) const {

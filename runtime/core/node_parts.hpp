@@ -10,6 +10,7 @@
 #include "runtime/core/adapter_health.hpp"
 #include "runtime/core/clock_watch.hpp"
 #include "runtime/core/detector.hpp"
+#include "runtime/core/flap_guard.hpp"
 #include "runtime/core/group_holder.hpp"
 #include "runtime/core/membership.hpp"
 #include "runtime/core/node_core.hpp"
@@ -57,6 +58,8 @@ struct NodeCore::Parts {
   // admission.cpp
   void on_wall_clock(const event::WallClock& heard);
   void judge_clocks();
+  void judge_flapping(Instant now);
+  void describe_flapping(Instant now, NodeStatus& status) const;
   NodeSet reference_clocks() const;
   void describe_clocks(NodeStatus& status) const;
 
@@ -81,6 +84,7 @@ struct NodeCore::Parts {
   Detector detector;
   AdapterHealth adapters;
   PeerTable table;
+  FlapGuard flaps;
   Membership membership;
   std::vector<GroupHolder> holders;
   Effects scratch;                       // of the step under way

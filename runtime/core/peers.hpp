@@ -22,6 +22,7 @@ struct PeerTable {
   Instant now;
   NodeSet self_heard;       // whom we hear
   NodeSet clock_apart;      // whose wall clock is too far off, ours included: not to be admitted
+  NodeSet held_out;         // who came and went too often: not to be admitted while a quorum can do without
   std::array<Peer, limits::max_nodes> peers{};
 
   // a hears b, by a's own word (ours for ourselves).
