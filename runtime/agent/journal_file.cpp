@@ -59,12 +59,23 @@ Status read_file(const std::string& path, const JournalFilter& filter, JournalRe
   return {};
 }
 
+// Of the first entry in the file; 0: it cannot be read.
+std::int64_t first_wall_ns(int fd) {
+  std::array<char, 4096> buffer{};
+  const ssize_t got = ::pread(fd, buffer.data(), buffer.size(), 0);
+  if (got <= 0) return 0;
+  const std::string_view text(buffer.data(), static_cast<std::size_t>(got));
+  const Result<JournalEntry> entry = events::journal_from_json(text.substr(0, text.find('\n')));
+  return entry ? entry->wall_ns : 0;
+}
+
 }  // namespace
 
-Result<JournalFile> JournalFile::open(const std::string& directory, std::uint64_t max_bytes) {
+Result<JournalFile> JournalFile::open(const std::string& directory, std::uint64_t max_bytes, Duration max_age) {
   JournalFile file;
   file.directory_ = directory;
   file.max_bytes_ = max_bytes;
+  file.max_age_ = max_age;
   if (Status opened = file.reopen(); !opened) return opened.error();
   return file;
 }
@@ -76,12 +87,18 @@ Status JournalFile::reopen() {
   if (!fd_.valid() || ::fstat(fd_.get(), &facts) != 0)
     return Error::from_errno("opening the journal " + path + " (is the state directory there and writable?)", errno);
   size_ = static_cast<std::uint64_t>(facts.st_size);
+  oldest_wall_ns_ = 0;
   if (size_ == 0) return {};
   char last = '\n';
   if (::pread(fd_.get(), &last, 1, facts.st_size - 1) == 1 && last != '\n') {
-    if (::write(fd_.get(), "\n", 1) != 1) return Error::from_errno("closing off the cut last line of " + path, errno);
+    if (::write(fd_.get(), "\n", 1) != 1) {
+      const Error error = Error::from_errno("closing off the cut last line of " + path, errno);
+      fd_.reset();  // what is written next must not hang on to it
+      return error;
+    }
     ++size_;
   }
+  oldest_wall_ns_ = first_wall_ns(fd_.get());
   return {};
 }
 
@@ -96,11 +113,13 @@ Status JournalFile::append(const JournalEntry& entry, const ClusterConfig* confi
   if (!fd_.valid())
     if (Status opened = reopen(); !opened) return opened;
   const std::string line = events::to_json(entry, config) + "\n";
-  if (size_ > 0 && size_ + line.size() > max_bytes_)
+  const bool is_old = oldest_wall_ns_ != 0 && entry.wall_ns - oldest_wall_ns_ > max_age_.ns;
+  if (size_ > 0 && (size_ + line.size() > max_bytes_ || is_old))
     if (Status rotated = rotate(); !rotated) return rotated;
   const ssize_t written = ::write(fd_.get(), line.data(), line.size());
   if (written == static_cast<ssize_t>(line.size())) {
     size_ += line.size();
+    if (oldest_wall_ns_ == 0) oldest_wall_ns_ = entry.wall_ns;
     return {};
   }
   const int code = written < 0 ? errno : ENOSPC;

@@ -1,6 +1,8 @@
 // Keeps the journal on disk: one JSON object a line (runtime/events/journal_json.hpp) in
-// <state-dir>/journal.jsonl, of bounded size: when it is full it becomes journal.1.jsonl, replacing
-// the one before. A line that a crash cut is closed off when writing goes on, and skipped when reading.
+// <state-dir>/journal.jsonl, of bounded size and age: when it is full, or its first entry a week old, it
+// becomes journal.1.jsonl, replacing the one before. So at most 16 MiB are kept, and nothing is older than two
+// weeks when something new is written; a week is kept, unless it brought more than 8 MiB (some 20,000 entries).
+// A line that a crash or a full disk cut is closed off when writing goes on, and skipped when reading.
 //
 // The journal explains; nothing depends on it, so it is not synced to the disk line by line.
 #pragma once
@@ -27,8 +29,9 @@ inline constexpr const char* journal_old_name = "journal.1.jsonl";
 
 class JournalFile {
  public:
-  // max_bytes: of each of the two files.
-  static Result<JournalFile> open(const std::string& directory, std::uint64_t max_bytes = 8 * 1024 * 1024);
+  // max_bytes, max_age: of each of the two files.
+  static Result<JournalFile> open(const std::string& directory, std::uint64_t max_bytes = 8 * 1024 * 1024,
+                                  Duration max_age = Duration::from_s(7 * 86'400));
 
   // `config` gives names for people; null: none. May block on the disk.
   Status append(const JournalEntry& entry, const ClusterConfig* config);
@@ -40,7 +43,9 @@ class JournalFile {
 
   std::string directory_;
   std::uint64_t max_bytes_ = 0;
+  Duration max_age_;
   std::uint64_t size_ = 0;
+  std::int64_t oldest_wall_ns_ = 0;  // of the first entry; 0: there is none that can be read
   OwnedFd fd_;
 };
 

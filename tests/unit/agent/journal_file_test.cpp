@@ -1,6 +1,10 @@
 // The journal on disk: bounded by rotation, tolerant of a cut line, filtered when read.
 #include "runtime/agent/journal_file.hpp"
 
+#include <sys/resource.h>
+
+#include <csignal>
+
 #include "tests/unit/agent/fixture.hpp"
 #include "tests/unit/events/sample.hpp"
 // Last: cmocka's macros (fail, …) bite the standard library.
@@ -76,6 +80,49 @@ void rotation_bounds_both_files(void**) {
     assert_int_equal(read->entries[i].sequence, read->entries[i - 1].sequence + 1);
 }
 
+// Nothing outlives two files of that age each, also over a restart.
+void age_bounds_both_files(void**) {
+  const Directory dir;
+  const Duration age = Duration::from_us(5);  // entries are one microsecond apart
+  {
+    Result<JournalFile> file = JournalFile::open(dir.path(), 1'000'000, age);
+    assert_true(file.ok());
+    for (std::uint64_t i = 1; i <= 4; ++i) assert_true(append(*file, i));
+  }
+  Result<JournalFile> file = JournalFile::open(dir.path(), 1'000'000, age);
+  assert_true(file.ok());
+  for (std::uint64_t i = 5; i <= 6; ++i) assert_true(append(*file, i));
+  assert_false(std::filesystem::exists(dir / journal_old_name));
+  assert_true(append(*file, 7));
+  assert_string_equal(sequences(dir).c_str(), "1 2 3 4 5 6 7/0");
+  assert_true(append(*file, 13));
+  assert_string_equal(sequences(dir).c_str(), "7 13/0");
+}
+
+// A write that does not fit fails, whole or cut; when there is room again nothing but that is missing.
+void a_full_disk_costs_what_did_not_fit(void**) {
+  const Directory dir;
+  Result<JournalFile> file = JournalFile::open(dir.path());
+  assert_true(file.ok());
+  assert_true(append(*file, 1));
+  rlimit before{};
+  assert_int_equal(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, SIG_IGN);
+  // A second line fits half: its rest is lost, and so is all until there is room again.
+  for (const std::uint64_t spare : {std::uint64_t{40}, std::uint64_t{0}}) {
+    const rlimit tight{file->size_bytes() + spare, before.rlim_max};
+    assert_int_equal(::setrlimit(RLIMIT_FSIZE, &tight), 0);
+    const bool second = append(*file, 2);
+    const bool third = append(*file, 3);
+    assert_int_equal(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_false(second);
+    assert_false(third);
+    assert_true(append(*file, 4));
+  }
+  ::signal(SIGXFSZ, SIG_DFL);
+  assert_string_equal(sequences(dir).c_str(), "1 4 4/1");
+}
+
 void a_cut_line_is_skipped_and_closed_off(void**) {
   const Directory dir;
   {
@@ -127,6 +174,8 @@ void the_writer_loses_nothing_when_it_ends(void**) {
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(appended_and_read),
                               cmocka_unit_test(rotation_bounds_both_files),
+                              cmocka_unit_test(age_bounds_both_files),
+                              cmocka_unit_test(a_full_disk_costs_what_did_not_fit),
                               cmocka_unit_test(a_cut_line_is_skipped_and_closed_off),
                               cmocka_unit_test(garbage_is_skipped),
                               cmocka_unit_test(a_missing_directory_is_told),
