@@ -83,7 +83,10 @@ bool fields_are_sane(const AgentRequest& m) {
 }
 
 bool fields_are_sane(const JournalAppend& m) {
-  return m.entry.kind <= JournalKind::waiting && below(m.entry.event, EventName::count_) && fits(m.entry.text);
+  const ViewFacts& view = m.entry.view;
+  return m.entry.kind <= JournalKind::waiting && below(m.entry.event, EventName::count_) && fits(m.entry.text) &&
+         view.step <= ViewStep::installed && view.why <= Accusation::other_configuration &&
+         view.links.size() <= limits::max_links;
 }
 
 bool fields_are_sane(const AgentReply& m) {

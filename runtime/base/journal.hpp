@@ -51,6 +51,8 @@ constexpr bool about_membership(const JournalEntry& entry) {
     case EventName::quorum_lost:
     case EventName::quorum_regained:
     case EventName::config_mismatch:
+    case EventName::node_refused:
+    case EventName::clock_apart:
     case EventName::late:
       return true;
     default:

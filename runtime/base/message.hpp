@@ -156,6 +156,7 @@ struct OperatorReply {
   BoundedString<127> text;  // why not, or what will happen
 };
 
+// A new entry, to everybody at once; one that has to do with a view change goes as a JournalPage instead.
 struct JournalShare {
   JournalEntry entry;
 };
@@ -184,7 +185,25 @@ struct KeyOffer {
   std::array<std::uint8_t, 80> sealed{};
 };
 
+// Asks for entries about membership that the receiver has, in the order in which they came to it: a JournalPage
+// answers.
+struct JournalAsk {
+  std::uint64_t run = 0;       // of the receiver's vigild, as far as known: positions are of one run
+  std::uint64_t position = 0;  // the first wanted
+  NodeSet writers;             // of the entries wanted: the receiver, and whom the asker cannot ask
+};
+
+inline constexpr std::size_t journal_page_entries = 8;  // a page is one burst of the real-time loop
+struct JournalPage {
+  std::uint64_t run = 0;       // of the sender's vigild; 0: unasked, a new entry of the sender
+  std::uint64_t position = 0;  // as asked; 0 where the question was for another run
+  std::uint64_t next = 0;      // where the next page begins
+  bool last = true;            // there are no more
+  BoundedVector<JournalEntry, journal_page_entries> entries;
+};
+
 using Message = std::variant<Prepare, Promise, Nack, Accept, Accepted, Commit, Fetch, CommittedRecord, Report,
-                             ReportAck, OperatorRequest, OperatorReply, JournalShare, KeyReport, KeyAsk, KeyOffer>;
+                             ReportAck, OperatorRequest, OperatorReply, JournalShare, KeyReport, KeyAsk, KeyOffer,
+                             JournalAsk, JournalPage>;
 
 }  // namespace vigil

@@ -29,12 +29,12 @@ enum class Accusation : std::uint8_t {
   other_configuration,  // it uses another configuration now
 };
 
-// The newest frame from one link of the accused.
+// The newest heartbeat from one link of the accused.
 struct LinkSilence {
   static constexpr std::uint32_t never = UINT32_MAX;
   LinkIndex link = 0;           // the accused's
   LinkIndex by = 0;             // the accuser's, which heard it last
-  std::uint32_t silent_us = 0;  // when it was accused; never: no frame of this life
+  std::uint32_t silent_us = 0;  // when it was accused; never: none of this life
 
   bool operator==(const LinkSilence&) const = default;
 };

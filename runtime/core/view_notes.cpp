@@ -25,10 +25,10 @@ void push(Effects& effects, JournalKind kind, EventName event, NodeId subject, D
 const char* text_of(Accusation why) {
   switch (why) {
     case Accusation::silent: return "silent on every link: accused";
-    case Accusation::one_way: return "some members and it do not hear each other: accused";
+    case Accusation::one_way: return "some members and it do not hear each other";
     case Accusation::restarted: return "answers in a new life: the one that was a member is over";
-    case Accusation::never_heard: return "not heard since this node started: accused";
-    case Accusation::other_configuration: return "uses another configuration now: accused";
+    case Accusation::never_heard: return "not heard since this node started";
+    case Accusation::other_configuration: return "uses another configuration now";
   }
   return "accused";
 }
@@ -44,7 +44,7 @@ const char* text_of(NackReason reason) {
   return "vote refused";
 }
 
-// The newest frame from each link of the accused, by whichever own link it came.
+// The newest heartbeat from each link of the accused, by whichever own link it came.
 void add_links(const ClusterConfig& config, const PeerTable& table, const Detector& detector, NodeId node,
                ViewFacts& facts) {
   for (std::size_t link = 0; link < config.nodes[node].links.size(); ++link) {

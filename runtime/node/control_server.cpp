@@ -183,6 +183,9 @@ void ControlServer::begin(Client& client, const control::Request& request) {
     const std::uint64_t id = next_id_++;
     client.answer = Waiting{id};
     source_.on_rotate(id, std::span(rotate->key).first(rotate->given ? rotate->key.size() : 0));
+  } else if (std::holds_alternative<control::request::GetViews>(request)) {
+    client.answer = Views{};
+    source_.merge_views();
   } else if (std::holds_alternative<control::request::GetNames>(request)) {
     client.answer = control::NamesStream(config_);
   } else {
@@ -219,6 +222,42 @@ bool ControlServer::next_entry(Client& client, Entries& entries) {
   return true;
 }
 
+void ControlServer::on_views(NodeSet reached) {
+  const Journal& journal = source_.views();
+  for (Client& client : clients_) {
+    auto* views = std::get_if<Views>(&client.answer);
+    if (!client.fd || views == nullptr || views->merged) continue;
+    *views = {true, journal.first(), journal.end(), reached, 0};
+    pump(client);
+  }
+}
+
+bool ControlServer::next_view(Client& client, Views& views) {
+  if (!views.merged) return false;
+  const Journal& journal = source_.views();
+  if (views.next < journal.first()) views.next = journal.first();
+  if (views.next < views.end) {
+    const control::Reply entry(control::journal_reply(config_, journal.at(views.next++)));
+    client.packet_size = control::encode(entry, client.packet);
+    return true;
+  }
+  if (views.node < config_.nodes.size()) {
+    const auto node = static_cast<NodeId>(views.node++);
+    control::reply::Told told{config_.nodes[node].name, views.reached.has(node), 0, 0};
+    for (std::uint64_t at = journal.first(); at < journal.end(); ++at) {
+      const JournalEntry& entry = journal.at(at);
+      if (entry.node != node) continue;
+      ++told.entries;
+      if (entry.wall_ns > told.newest_wall_ns) told.newest_wall_ns = entry.wall_ns;
+    }
+    client.packet_size = control::encode(control::Reply(told), client.packet);
+    return true;
+  }
+  client.packet_size = control::encode(control::Reply(control::reply::End{}), client.packet);
+  client.answer = std::monostate{};
+  return true;
+}
+
 // Writes the next packet of the answer under way; false: there is none now.
 bool ControlServer::next_packet(Client& client) {
   if (auto* status = std::get_if<control::StatusStream>(&client.answer)) {
@@ -227,6 +266,8 @@ bool ControlServer::next_packet(Client& client) {
     if (names->next(client.packet, client.packet_size)) return true;
   } else if (auto* entries = std::get_if<Entries>(&client.answer)) {
     return next_entry(client, *entries);
+  } else if (auto* views = std::get_if<Views>(&client.answer)) {
+    return next_view(client, *views);
   } else if (auto* single = std::get_if<Single>(&client.answer)) {
     const bool refused = std::holds_alternative<control::reply::Refused>(single->reply);
     if (!single->sent) {

@@ -28,6 +28,11 @@ class ControlSource {
   virtual void on_operator(std::uint64_t id, const OperatorCommand& command) = 0;
   // A new cluster key: the given one, or with `given` empty a random one. Answered as an operator's command.
   virtual void on_rotate(std::uint64_t id, std::span<const std::uint8_t> given) = 0;
+  // The entries about membership.
+  virtual const Journal& views() const = 0;
+  // Brings these up to date from all nodes that can be reached; on_views() is called when that is done,
+  // perhaps before this returns.
+  virtual void merge_views() = 0;
 };
 
 class ControlServer : private RingHandler {
@@ -40,6 +45,8 @@ class ControlServer : private RingHandler {
   void answer(std::uint64_t id, bool accepted, std::string_view text);
   // The journal grew: followers hear of it.
   void on_journal();
+  // The merge that was asked for is done; these nodes have told all they have.
+  void on_views(NodeSet reached);
 
  private:
   static constexpr std::size_t max_clients = 16;
@@ -50,6 +57,13 @@ class ControlServer : private RingHandler {
     std::int64_t since_wall_ns = 0;
     bool follow = false;
   };
+  struct Views {  // first the entries, then a Told for each node
+    bool merged = false;
+    std::uint64_t next = 0;
+    std::uint64_t end = 0;
+    NodeSet reached;
+    std::size_t node = 0;
+  };
   struct Waiting {  // for the coordinator
     std::uint64_t id = 0;
   };
@@ -57,7 +71,7 @@ class ControlServer : private RingHandler {
     control::Reply reply;
     bool sent = false;
   };
-  using Answer = std::variant<std::monostate, control::StatusStream, control::NamesStream, Entries, Waiting, Single>;
+  using Answer = std::variant<std::monostate, control::StatusStream, control::NamesStream, Entries, Views, Waiting, Single>;
   struct Client {
     Fd fd;
     SourceId source;
@@ -80,6 +94,7 @@ class ControlServer : private RingHandler {
   void pump(Client& client);
   bool next_packet(Client& client);
   bool next_entry(Client& client, Entries& entries);
+  bool next_view(Client& client, Views& views);
   std::uint64_t start_of(std::uint32_t limit, GroupIndex group, std::int64_t since_wall_ns) const;
   void on_ready(std::uint32_t tag, std::uint32_t events) override;
 

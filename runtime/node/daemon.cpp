@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sodium.h>
 
+#include <algorithm>
 #include <array>
 
 #include "runtime/agent/journal_file.hpp"
@@ -22,6 +23,9 @@ constexpr Duration clock_step = Duration::from_s(1);
 // Silence of the other machine of our id, which is asked once a second, after which it is gone.
 constexpr Duration other_gone = Duration::from_s(5);
 constexpr unsigned life_shift = 40;
+constexpr unsigned shares_at_a_time = 16;
+// Everybody has installed the view by then, and told so.
+constexpr Duration merge_after_view = Duration::from_s(1);
 constexpr std::uint64_t own_operator_id = std::uint64_t{1} << 63;  // asked by the daemon itself
 
 // What fits a journal's line; the log's and the status's have more room (wire::explain).
@@ -61,6 +65,8 @@ Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, wire::
       log_(log),
       incarnation_{options.boot_id, random_id()},
       lateness_(config.timing.interval),
+      run_(random_id()),
+      merge_(config, *this),
       key_ring_(key_ring),
       transport_(config, options.self, incarnation_, key_ring, log, *this),
       agent_(std::move(launched), log, *this),
@@ -107,14 +113,21 @@ Status Daemon::set_up(KeySet keys) {
 
 // What earlier runs of this node wrote, so that `vigil why` survives a restart.
 void Daemon::load_journal() {
-  const auto read = agent::read_journal(options_.state_directory, {});
+  auto read = agent::read_journal(options_.state_directory, {});
   if (!read) {
     log_.write(LogLevel::warning, read.error().message);
     return;
   }
-  const auto& entries = read->entries;
+  // In the order of their writing, not of their coming here.
+  auto& entries = read->entries;
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const JournalEntry& a, const JournalEntry& b) { return a.wall_ns < b.wall_ns; });
   const std::size_t from = entries.size() > Journal::capacity ? entries.size() - Journal::capacity : 0;
-  for (std::size_t i = from; i < entries.size(); ++i) (void)journal_.add(entries[i]);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (i >= from) (void)journal_.add(entries[i]);
+    if (about_membership(entries[i])) (void)views_.add(entries[i]);
+  }
+  next_share_ = journal_.end();
 }
 
 void Daemon::start_core() {
@@ -157,6 +170,7 @@ int Daemon::run() {
     }
     on_timer(turn);
   }
+  share_entries(UINT32_MAX);
   addresses_->detach();
   return end_ == End::left ? 0 : 1;
 }
@@ -249,17 +263,74 @@ void Daemon::ask_clean() {
   agent_.clean();
 }
 
+// ---- the journal -----------------------------------------------------------------------------------
+
 void Daemon::record(JournalEntry entry) {
   if (entry.wall_ns == 0) entry.wall_ns = realtime_ns();
+  if (about_membership(entry) && !views_.add(entry)) return;  // a merge brought it
   if (!journal_.add(entry)) return;
-  VIGIL_PROBE3(journal, static_cast<int>(entry.event), static_cast<int>(entry.kind), entry.duration_us);
-  agent_.append(entry);
+  keep(entry);
   if (entry.node == options_.self) {
-    transport_.send_to_all(JournalShare{entry});
     log_entry(entry);
+    // Not before what the step has to tell the others: they wait for votes, not for stories.
+    const Instant now = boottime_now();
+    share_at_ = earlier(share_at_, now + config_.timing.interval);
+    if (entry.view.step == ViewStep::installed) merge_at_ = now + merge_after_view;
   }
   control_->on_journal();
 }
+
+void Daemon::keep(const JournalEntry& entry) {
+  VIGIL_PROBE3(journal, static_cast<int>(entry.event), static_cast<int>(entry.kind), entry.duration_us);
+  agent_.append(entry);
+}
+
+// Tells the others, a few at a time, what this node wrote since it last did.
+void Daemon::share_entries(unsigned most) {
+  if (next_share_ < journal_.first()) next_share_ = journal_.first();
+  for (; next_share_ < journal_.end() && most > 0; ++next_share_) {
+    const JournalEntry& entry = journal_.at(next_share_);
+    if (entry.node != options_.self) continue;
+    --most;
+    if (entry.view.step == ViewStep::none) {
+      transport_.send_to_all(JournalShare{entry});
+      continue;
+    }
+    JournalPage page;
+    page.entries.push(entry);
+    transport_.send_to_all(page);
+  }
+}
+
+void Daemon::advance_journal(Instant now) {
+  if (now >= share_at_) {
+    share_entries(shares_at_a_time);
+    share_at_ = next_share_ < journal_.end() ? now + config_.timing.interval : Instant::never();
+  }
+  if (now >= merge_at_) merge_views();
+  merge_.advance(now);
+}
+
+void Daemon::merge_views() {
+  merge_at_ = Instant::never();
+  const auto status = std::make_unique<NodeStatus>();
+  core_->describe(boottime_now(), *status);
+  NodeSet heard;
+  NodeSet missing;
+  for (const PeerStatus& peer : status->peers) (peer.heard ? heard : missing).add(peer.node);
+  merge_.begin(boottime_now(), heard, missing);
+}
+
+void Daemon::send_ask(NodeId to, const JournalAsk& ask) { transport_.send_message(to, ask); }
+
+// Others may keep older entries than we do: these are not to push out what is newer here.
+void Daemon::on_merged_entry(const JournalEntry& entry) {
+  const bool full = views_.first() > 0;
+  if (!about_membership(entry) || (full && entry.wall_ns < views_.at(views_.first()).wall_ns)) return;
+  if (views_.add(entry)) keep(entry);
+}
+
+void Daemon::on_merged(NodeSet reached) { control_->on_views(reached | NodeSet::of(options_.self)); }
 
 void Daemon::log_entry(const JournalEntry& entry) {
   const std::string_view group = entry.group < config_.groups.size() ? config_.groups[entry.group].name.view()
@@ -277,6 +348,8 @@ void Daemon::log_entry(const JournalEntry& entry) {
 Instant Daemon::next_deadline() const {
   Instant next = earlier(core_->next_deadline(), addresses_->next_deadline());
   next = earlier(next, next_housekeeping_);
+  next = earlier(next, earlier(share_at_, merge_at_));
+  next = earlier(next, merge_.next_deadline());
   return earlier(next, clean_again_);
 }
 
@@ -284,6 +357,7 @@ void Daemon::on_timer(Instant now) {
   if (now >= core_->next_deadline()) feed(event::Tick{});
   if (now >= addresses_->next_deadline()) addresses_->step(now);
   if (now >= clean_again_) ask_clean();
+  advance_journal(now);
   if (now < next_housekeeping_) return;
   next_housekeeping_ = now + housekeeping;
   keep_house(now);
@@ -357,6 +431,17 @@ void Daemon::on_message(NodeId from, const Incarnation& incarnation, const Messa
   }
   if (const auto* offer = std::get_if<KeyOffer>(&message)) {
     keys_->on_offer(*offer, key_context());
+    return;
+  }
+  if (const auto* ask = std::get_if<JournalAsk>(&message)) {
+    transport_.send_message(from, journal_page(views_, run_, *ask));
+    return;
+  }
+  if (const auto* page = std::get_if<JournalPage>(&message)) {
+    const bool unasked = page->run == 0;
+    for (const JournalEntry& entry : page->entries)
+      if (unasked && entry.node == from) record(entry);
+    if (!unasked) merge_.on_page(boottime_now(), from, *page);
     return;
   }
   feed(event::MessageReceived{from, incarnation, message});

@@ -15,6 +15,7 @@
 #include "runtime/node/agent_port.hpp"
 #include "runtime/node/control_server.hpp"
 #include "runtime/node/journal.hpp"
+#include "runtime/node/journal_merge.hpp"
 #include "runtime/node/key_keeper.hpp"
 #include "runtime/node/log.hpp"
 #include "runtime/node/state_file.hpp"
@@ -36,6 +37,7 @@ class Daemon : private TransportListener,
                private StateFileListener,
                private ControlSource,
                private KeyListener,
+               private MergeListener,
                private RingHandler,
                private WakeListener {
  public:
@@ -60,6 +62,9 @@ class Daemon : private TransportListener,
   void start_afresh(std::string_view why);
   void ask_clean();
   void record(JournalEntry entry);
+  void keep(const JournalEntry& entry);
+  void share_entries(unsigned most);
+  void advance_journal(Instant now);
   void on_timer(Instant now);
   void keep_house(Instant now);
   void tell_time(Instant now);
@@ -96,6 +101,12 @@ class Daemon : private TransportListener,
   void send_of_keys(NodeId to, const Message& message) override;
   void on_rotation_answer(std::uint64_t operation, bool accepted, std::string_view text) override;
   void on_keys_changed() override;
+  const Journal& views() const override { return views_; }
+  void merge_views() override;
+  // MergeListener
+  void send_ask(NodeId to, const JournalAsk& ask) override;
+  void on_merged_entry(const JournalEntry& entry) override;
+  void on_merged(NodeSet reached) override;
   // RingHandler, WakeListener
   void on_signal(std::uint32_t tag, const SignalNews& news) override;
   void on_wake(const WakeUp& wake) override;
@@ -107,6 +118,12 @@ class Daemon : private TransportListener,
   std::unique_ptr<Ring> ring_;
   LatenessMeter lateness_;
   Journal journal_;
+  Journal views_;                   // entries about membership, those of others that a merge brought too
+  std::uint64_t run_;               // of this process: positions in views_ mean something within one
+  JournalMerge merge_;
+  Instant merge_at_ = Instant::never();
+  std::uint64_t next_share_ = 0;    // position in journal_
+  Instant share_at_ = Instant::never();
   std::unique_ptr<StateFile> state_;
   wire::KeyRing& key_ring_;
   std::unique_ptr<KeyKeeper> keys_;

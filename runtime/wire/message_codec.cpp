@@ -2,8 +2,8 @@
 #include "runtime/wire/message_codec.hpp"
 
 #include <algorithm>
-#include <string_view>
 
+#include "runtime/wire/journal_codec.hpp"
 #include "runtime/wire/record_codec.hpp"
 #include "runtime/wire/revision.hpp"
 
@@ -11,30 +11,9 @@ namespace vigil::wire {
 
 namespace {
 
-constexpr std::size_t nack_reasons = static_cast<std::size_t>(NackReason::stale_base) + 1;
 constexpr std::size_t report_kinds = static_cast<std::size_t>(ReportKind::conflict) + 1;
 constexpr std::size_t operator_verbs = static_cast<std::size_t>(OperatorVerb::quorum_override) + 1;
 constexpr std::size_t key_steps = static_cast<std::size_t>(KeyStep::sends) + 1;
-constexpr std::size_t journal_kinds = static_cast<std::size_t>(JournalKind::waiting) + 1;
-constexpr std::size_t event_names = static_cast<std::size_t>(EventName::count_);
-
-template <std::size_t N>
-void put_text(ByteWriter& writer, const BoundedString<N>& text) {
-  static_assert(N <= UINT8_MAX);
-  writer.put_u8(static_cast<std::uint8_t>(text.size()));
-  writer.put_bytes(Bytes(reinterpret_cast<const std::uint8_t*>(text.c_str()), text.size()));
-}
-
-template <std::size_t N>
-void get_text(ByteReader& reader, BoundedString<N>& text) {
-  const Bytes bytes = reader.get_bytes(reader.get_u8_below(N + 1));
-  std::array<char, N> clean{};
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    const bool control = bytes[i] < 0x20 || bytes[i] == 0x7f;
-    clean[i] = control ? ' ' : static_cast<char>(bytes[i]);
-  }
-  text.assign(std::string_view(clean.data(), bytes.size()));
-}
 
 void put_flag(ByteWriter& writer, bool flag) { writer.put_u8(flag ? 1 : 0); }
 bool get_flag(ByteReader& reader) { return reader.get_u8_below(2) != 0; }
@@ -177,40 +156,46 @@ void get(ByteReader& reader, OperatorReply& reply) {
 
 // ---- Journal ---------------------------------------------------------------------------------------
 
-void put(ByteWriter& writer, const JournalShare& share) {
-  const JournalEntry& entry = share.entry;
-  writer.put_varint(entry.sequence);
-  writer.put_u8(entry.node);
-  writer.put_i64(entry.wall_ns);
-  writer.put_i64(entry.boot_ns);
-  writer.put_u8(static_cast<std::uint8_t>(entry.kind));
-  writer.put_u8(static_cast<std::uint8_t>(entry.event));
-  put(writer, entry.stamp);
-  writer.put_u8(entry.group);
-  writer.put_varint(entry.generation);
-  writer.put_u8(entry.subject);
-  writer.put_u8(entry.network);
-  writer.put_u8(entry.adapter);
-  writer.put_signed_varint(entry.duration_us);
-  put_text(writer, entry.text);
+void put(ByteWriter& writer, const JournalShare& share) { put_entry(writer, share.entry); }
+void get(ByteReader& reader, JournalShare& share) { get_entry(reader, share.entry); }
+
+void put(ByteWriter& writer, const JournalAsk& ask) {
+  writer.put_u64(ask.run);
+  writer.put_varint(ask.position);
+  put(writer, ask.writers);
 }
-void get(ByteReader& reader, JournalShare& share) {
-  JournalEntry& entry = share.entry;
-  entry.sequence = reader.get_varint();
-  entry.node = get_node(reader);
-  entry.wall_ns = reader.get_i64();
-  entry.boot_ns = reader.get_i64();
-  entry.kind = static_cast<JournalKind>(reader.get_u8_below(journal_kinds));
-  const std::uint8_t event = reader.get_u8();
-  entry.event = event < event_names ? static_cast<EventName>(event) : EventName::none;
-  get(reader, entry.stamp);
-  entry.group = get_index_or_none(reader, limits::max_groups);
-  entry.generation = reader.get_varint_u32();
-  entry.subject = get_node_or_none(reader);
-  entry.network = get_index_or_none(reader, limits::max_networks);
-  entry.adapter = get_index_or_none(reader, limits::max_adapters);
-  entry.duration_us = reader.get_signed_varint();
-  get_text(reader, entry.text);
+void get(ByteReader& reader, JournalAsk& ask) {
+  ask.run = reader.get_u64();
+  ask.position = reader.get_varint();
+  get(reader, ask.writers);
+}
+
+// Run, two positions, a flag, the count, the entries.
+static_assert(2 + 8 + 2 * varint_bytes_max + 2 + journal_page_entries * journal_entry_bytes_max <=
+              limits::message_bytes);
+
+void put(ByteWriter& writer, const JournalPage& page) {
+  writer.put_u64(page.run);
+  writer.put_varint(page.position);
+  writer.put_varint(page.next);
+  put_flag(writer, page.last);
+  writer.put_u8(static_cast<std::uint8_t>(page.entries.size()));
+  for (const JournalEntry& entry : page.entries) {
+    put_entry(writer, entry);
+    put_view_facts(writer, entry.view);
+  }
+}
+void get(ByteReader& reader, JournalPage& page) {
+  page.run = reader.get_u64();
+  page.position = reader.get_varint();
+  page.next = reader.get_varint();
+  page.last = get_flag(reader);
+  const std::uint8_t entries = reader.get_u8_below(journal_page_entries + 1);
+  for (std::uint8_t i = 0; i < entries && reader.ok(); ++i) {
+    page.entries.resize(page.entries.size() + 1);
+    get_entry(reader, page.entries.back());
+    get_view_facts(reader, page.entries.back().view);
+  }
 }
 
 // ---- Rotation of the cluster key -------------------------------------------------------------------
@@ -267,8 +252,9 @@ static_assert(is_pinned<MessageKind::prepare, Prepare> && is_pinned<MessageKind:
               is_pinned<MessageKind::operator_request, OperatorRequest> &&
               is_pinned<MessageKind::operator_reply, OperatorReply> &&
               is_pinned<MessageKind::journal_share, JournalShare> && is_pinned<MessageKind::key_report, KeyReport> &&
-              is_pinned<MessageKind::key_ask, KeyAsk> && is_pinned<MessageKind::key_offer, KeyOffer>);
-static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(MessageKind::key_offer));
+              is_pinned<MessageKind::key_ask, KeyAsk> && is_pinned<MessageKind::key_offer, KeyOffer> &&
+              is_pinned<MessageKind::journal_ask, JournalAsk> && is_pinned<MessageKind::journal_page, JournalPage>);
+static_assert(std::variant_size_v<Message> == static_cast<std::size_t>(MessageKind::journal_page));
 
 // Makes the alternative of this index and reads its fields; false: there is none.
 template <std::size_t index = 0>

@@ -1,8 +1,7 @@
 // Bytes of every protocol message: kind u8 · revision u8 · fields · blocks of newer revisions.
 //
 // The decoder believes nothing: see record_codec.hpp for what is refused. In people's text, control
-// characters become spaces (it ends up on terminals). Names of events that a newer release invented
-// become EventName::none, since a journal entry is readable without.
+// characters become spaces (it ends up on terminals).
 //
 // Kinds and how they grow: revision.hpp. No allocation.
 #pragma once
@@ -30,6 +29,8 @@ enum class MessageKind : std::uint8_t {
   key_report = 14,
   key_ask = 15,
   key_offer = 16,
+  journal_ask = 17,
+  journal_page = 18,
 };
 
 enum class DecodeStatus : std::uint8_t {

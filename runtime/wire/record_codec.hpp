@@ -20,6 +20,8 @@ inline constexpr Duration lease_sane_max = Duration::from_s(3600);
 // Most bytes that encode_record() writes, derived below its fields in record_codec.cpp.
 inline constexpr std::size_t record_bytes_max = 5120;
 
+inline constexpr std::size_t nack_reasons = static_cast<std::size_t>(NackReason::stale_base) + 1;
+
 // 0 … max_nodes-1.
 NodeId get_node(ByteReader& reader);
 // The same, or no_node.

@@ -42,7 +42,7 @@ constexpr std::array<MachineTable, Coverage::machines> tables = {{
 constexpr const char* kind_names[] = {
     "Prepare",      "Promise",         "Nack",   "Accept",    "Accepted",        "Commit",
     "Fetch",        "CommittedRecord", "Report", "ReportAck", "OperatorRequest", "OperatorReply",
-    "JournalShare", "KeyReport",       "KeyAsk", "KeyOffer"};
+    "JournalShare", "KeyReport",       "KeyAsk", "KeyOffer",  "JournalAsk",      "JournalPage"};
 static_assert(std::size(kind_names) == Coverage::kinds, "each kind of message has a name here");
 
 // For each message kind, a column per state of the receiver's voter, candidacy, membership.
@@ -63,6 +63,8 @@ constexpr const char* message_rows[][Coverage::message_machines] = {
     {".....", ".....", "...."},  // KeyReport: nobody rotates keys here
     {".....", ".....", "...."},  // KeyAsk
     {".....", ".....", "...."},  // KeyOffer
+    {".....", ".....", "...."},  // JournalAsk: the shell's
+    {".....", ".....", "...."},  // JournalPage
 };
 static_assert(std::size(message_rows) == Coverage::kinds, "each kind of message has a row here");
 

@@ -72,6 +72,8 @@ struct Describe {
   std::string operator()(const KeyReport& m) const { return "KeyReport " + std::to_string(m.id); }
   std::string operator()(const KeyAsk& m) const { return "KeyAsk " + std::to_string(m.id); }
   std::string operator()(const KeyOffer& m) const { return "KeyOffer " + std::to_string(m.id); }
+  std::string operator()(const JournalAsk&) const { return "JournalAsk"; }
+  std::string operator()(const JournalPage&) const { return "JournalPage"; }
 };
 
 }  // namespace

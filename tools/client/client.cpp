@@ -201,6 +201,17 @@ Result<std::vector<reply::Journal>> Client::journal(const request::GetJournal& r
   return entries;
 }
 
+Result<ViewEntries> Client::views() {
+  ViewEntries views;
+  const auto take = [&](const Reply& reply) {
+    if (const auto* entry = std::get_if<reply::Journal>(&reply)) return views.entries.push_back(*entry), true;
+    if (const auto* told = std::get_if<reply::Told>(&reply)) return views.nodes.push_back(*told), true;
+    return false;
+  };
+  if (Status done = exchange(request::GetViews{}, take); !done) return done.error();
+  return views;
+}
+
 Status Client::follow(const request::Follow& request, const std::function<bool(const reply::Journal&)>& each) {
   if (Status sent = send(request); !sent) return sent;
   for (;;) {

@@ -39,6 +39,12 @@ struct NameList {
   std::vector<std::string> networks;
 };
 
+// The entries about membership, and who could be asked for them.
+struct ViewEntries {
+  std::vector<reply::Journal> entries;
+  std::vector<reply::Told> nodes;
+};
+
 class Client {
  public:
   // `path`: the control socket of the vigild on this node.
@@ -51,6 +57,7 @@ class Client {
 
   Result<ClusterPicture> status();
   Result<std::vector<reply::Journal>> journal(const request::GetJournal& request);
+  Result<ViewEntries> views();
   // Calls `each` for every entry until it returns false (then ok) or vigild goes away (an Error).
   Status follow(const request::Follow& request, const std::function<bool(const reply::Journal&)>& each);
   // The coordinator's word; accepted == false is an answer, not an Error.

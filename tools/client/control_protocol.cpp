@@ -68,6 +68,33 @@ void link_fields(Io& io, T& link) {
 }
 
 template <typename Io, typename T>
+void view_facts_fields(Io& io, T& facts) {
+  io.enumeration(facts.step, ViewStep::installed);
+  if (facts.step == ViewStep::none) return;
+  io.enumeration(facts.why, Accusation::other_configuration);
+  io.enumeration(facts.reason, NackReason::stale_base);
+  epoch_fields(io, facts.epoch);
+  epoch_fields(io, facts.before);
+  io.nodes(facts.members);
+  io.nodes(facts.promised);
+  io.nodes(facts.refused);
+  io.nodes(facts.accepted);
+  io.nodes(facts.hearing);
+  io.nodes(facts.heard);
+  io.u32(facts.round);
+  io.u32(facts.decide_us);
+  io.u32(facts.promise_us);
+  io.u32(facts.accept_us);
+  io.u32(facts.lease_us);
+  io.u32(facts.late_us);
+  io.list(facts.links, [&io](auto& link) {
+    io.index(link.link, limits::max_links);
+    io.index(link.by, limits::max_links);
+    io.u32(link.silent_us);
+  });
+}
+
+template <typename Io, typename T>
 void journal_entry_fields(Io& io, T& entry) {
   io.u64(entry.sequence);
   io.node(entry.node);
@@ -84,6 +111,7 @@ void journal_entry_fields(Io& io, T& entry) {
   io.index(entry.adapter, limits::max_adapters);
   io.i64(entry.duration_us);
   io.text(entry.text);
+  view_facts_fields(io, entry.view);
 }
 
 // ---- one overload a record -----------------------------------------------------------------------
@@ -115,6 +143,9 @@ void fields(Io& io, T& operate) {
 }
 
 template <typename Io, Is<request::GetNames> T>
+void fields(Io&, T&) {}
+
+template <typename Io, Is<request::GetViews> T>
 void fields(Io&, T&) {}
 
 template <typename Io, Is<request::GetVersion> T>
@@ -211,6 +242,19 @@ void fields(Io& io, T& journal) {
   io.text(journal.group);
   io.text(journal.network);
   io.text(journal.device);
+  io.list(journal.links, [&io](auto& link) {
+    io.enumeration(link.kind, LinkKind::serial);
+    io.text(link.device);
+    io.text(link.network);
+  });
+}
+
+template <typename Io, Is<reply::Told> T>
+void fields(Io& io, T& told) {
+  io.text(told.node);
+  io.boolean(told.reached);
+  io.u32(told.entries);
+  io.i64(told.newest_wall_ns);
 }
 
 template <typename Io, Is<reply::NameItem> T>

@@ -66,6 +66,12 @@ struct Operate {
   bool operator==(const Operate&) const = default;
 };
 
+// The entries about membership, merged from this node and all that it can reach, in no particular order;
+// then what is known of each configured node, as Told.
+struct GetViews {
+  bool operator==(const GetViews&) const = default;
+};
+
 struct GetNames {
   bool operator==(const GetNames&) const = default;
 };
@@ -84,7 +90,8 @@ struct RotateKey {
 }  // namespace request
 
 using Request = std::variant<request::GetStatus, request::GetJournal, request::Follow, request::Operate,
-                             request::GetNames, request::GetVersion, request::RotateKey>;
+                             request::GetNames, request::GetVersion, request::RotateKey,
+                             request::GetViews>;
 
 // ---- Replies -------------------------------------------------------------------------------------
 
@@ -194,6 +201,14 @@ struct Group {
   bool operator==(const Group&) const = default;
 };
 
+// What a link in a journal entry is.
+struct LinkName {
+  LinkKind kind = LinkKind::ethernet;
+  Path device;
+  Name network;
+  bool operator==(const LinkName&) const = default;
+};
+
 // One journal entry with the names of what it mentions; a name is empty where the entry has none.
 struct Journal {
   JournalEntry entry;
@@ -202,6 +217,16 @@ struct Journal {
   Name group;
   Name network;
   Path device;
+  BoundedVector<LinkName, limits::max_links> links;  // of entry.view.links, in their order
+};
+
+// Whether a node could be asked for its entries, and what is known of it without.
+struct Told {
+  Name node;
+  bool reached = false;            // true for the node that answers
+  std::uint32_t entries = 0;       // that it wrote, of those told
+  std::int64_t newest_wall_ns = 0; // of these; 0: none
+  bool operator==(const Told&) const = default;
 };
 
 enum class NameOf : std::uint8_t { cluster, node, group, network };
@@ -256,7 +281,8 @@ struct Keys {
 }  // namespace reply
 
 using Reply = std::variant<reply::Cluster, reply::Node, reply::Adapter, reply::Group, reply::Journal, reply::NameItem,
-                           reply::Version, reply::Answer, reply::Refused, reply::End, reply::Problem, reply::Keys>;
+                           reply::Version, reply::Answer, reply::Refused, reply::End, reply::Problem, reply::Keys,
+                           reply::Told>;
 
 // ---- Bytes ---------------------------------------------------------------------------------------
 

@@ -245,6 +245,17 @@ reply::Journal journal_reply(const ClusterConfig& config, const JournalEntry& en
   if (entry.group < config.groups.size()) journal.group = config.groups[entry.group].name;
   journal.network = network_name(config, entry.network);
   if (const AdapterConfig* adapter = adapter_of(config, entry.node, entry.adapter)) journal.device = adapter->device;
+  if (entry.view.links.empty() || entry.subject >= config.nodes.size()) return journal;
+  const NodeConfig& accused = config.nodes[entry.subject];
+  for (const LinkSilence& silence : entry.view.links) {
+    reply::LinkName name;
+    if (silence.link < accused.links.size()) {
+      const LinkConfig& link = accused.links[silence.link];
+      const AdapterConfig& adapter = accused.adapters[link.adapter];
+      name = {link.kind, adapter.device, network_name(config, adapter.network)};
+    }
+    journal.links.push(name);
+  }
   return journal;
 }
 

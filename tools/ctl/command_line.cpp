@@ -56,13 +56,24 @@ void add_looking(CLI::App& app, Arguments& given) {
       ->check(CLI::Range(0.05, 3600.0));
   command->callback([&] { given.run = [&] { return run_status(given.socket, given.status); }; });
 
-  command = app.add_subcommand("why", "why a group is where it is: what was seen, decided and done, with its times");
-  command->add_option("group", given.why.group, "the resource group")->required()->type_name("GROUP");
+  command = app.add_subcommand("why", "why a group is where it is, or how the membership came about: what was seen, decided and done, with its times");
+  CLI::Option* group = command->add_option("group", given.why.group, "the resource group")->type_name("GROUP");
+  CLI::Option* membership = command->add_flag(
+      "--membership", given.why.membership,
+      "every view change instead: who accused whom on what evidence, how each voted, what each step took");
+  membership->excludes(group);
   command->add_flag("--json", given.why.json, "as JSON");
-  command->add_option("--last", given.why.last, "this many takeovers")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  command->callback([&] { given.run = [&] { return run_why(given.socket, given.why); }; });
+  command->add_option("--last", given.why.last, "this many takeovers (1), or view changes (10)")
+      ->check(CLI::Range(1, 10000));
+  command
+      ->add_option("--since", given.why.since,
+                   "view changes since then: 90s, 10min, 6h, 3d ago, or a local time: 2026-11-22 or 2026-11-22T10:00[:00]")
+      ->needs(membership)
+      ->type_name("TIME");
+  command->callback([&given] {
+    if (given.why.group.empty() && !given.why.membership) throw CLI::RequiredError("GROUP or --membership");
+    given.run = [&given] { return run_why(given.socket, given.why); };
+  });
 
   command = app.add_subcommand("events", "the journal of all nodes");
   command->add_flag("-f,--follow", given.events.follow, "go on with what happens from now on");

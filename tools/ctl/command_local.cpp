@@ -87,7 +87,7 @@ _vigil() {
     status) offer='--json --watch --exit-code --help' ;;
     links) offer='--json --help' ;;
     events) offer='--follow --json --last --group --help' ;;
-    why) offer="$(_vigil_names groups) --json --last --help" ;;
+    why) offer="$(_vigil_names groups) --membership --json --last --since --help" ;;
     move) offer="$(_vigil_names groups) --no-wait --timeout --help" ;;
     move\ *) [[ ${#words[@]} == 2 ]] && offer="$(_vigil_names nodes)"; offer+=' --no-wait --timeout' ;;
     group) offer='online offline clear --help' ;;

@@ -25,7 +25,9 @@ int run_links(const std::string& socket, const LinksOptions& options);
 struct WhyOptions {
   std::string group;
   bool json = false;
-  std::uint32_t last = 1;
+  bool membership = false;  // of the cluster's views, not of a group
+  std::uint32_t last = 0;   // 0: one takeover, ten view changes
+  std::string since;        // membership: a time, or how long ago; empty: all that is kept
 };
 int run_why(const std::string& socket, const WhyOptions& options);
 

@@ -5,6 +5,7 @@
 
 #include "runtime/config/names.hpp"
 #include "runtime/events/environment.hpp"
+#include "runtime/events/journal_json.hpp"
 #include "tools/ctl/health.hpp"
 #include "tools/ctl/sentence.hpp"
 #include "tools/ctl/words.hpp"
@@ -177,6 +178,14 @@ Json entry_json(const control::reply::Journal& journal) {
   if (entry.duration_us >= 0) json["duration_us"] = entry.duration_us;
   json["text"] = entry.text.str();
   json["sentence"] = sentence(journal);
+  if (entry.view.step != ViewStep::none) {
+    json["view"] = Json::parse(events::to_json(entry.view));
+    for (std::size_t i = 0; i < journal.links.size() && i < json["view"]["links"].size(); ++i) {
+      json["view"]["links"][i]["device"] = journal.links[i].device.str();
+      json["view"]["links"][i]["kind"] = word(journal.links[i].kind);
+      json["view"]["links"][i]["network_name"] = journal.links[i].network.str();
+    }
+  }
   return json;
 }
 
@@ -207,6 +216,97 @@ Json takeover_json(const Takeover& takeover) {
           {"budget_ms", takeover.budget ? budget_json(*takeover.budget) : Json()},
           {"timeline", timeline_json(takeover.entries, takeover.zero_wall_ns)},
           {"incidents", incidents}};
+}
+
+Json arrivals_json(const std::vector<Arrival>& arrivals) {
+  Json list = Json::array();
+  for (const Arrival& each : arrivals) list.push_back({{"node", each.node}, {"reason_text", each.why}});
+  return list;
+}
+
+Json us_or_null(std::uint32_t us, std::uint32_t null) { return us == null ? Json() : Json(us / 1000.0); }
+
+Json accusation_json(const ClusterPicture& picture, const ViewChange& change, const Journal& journal) {
+  const JournalEntry& entry = journal.entry;
+  Json links = Json::array();
+  for (std::size_t i = 0; i < entry.view.links.size() && i < journal.links.size(); ++i)
+    links.push_back({{"device", journal.links[i].device.str()},
+                     {"kind", word(journal.links[i].kind)},
+                     {"network", journal.links[i].network.str()},
+                     {"last_heartbeat_ms", us_or_null(entry.view.links[i].silent_us, LinkSilence::never)}});
+  return {{"by", journal.node.str()},
+          {"node", journal.subject.str()},
+          {"why", events::to_string(entry.view.why)},
+          {"at_ms", static_cast<double>(entry.wall_ns - change.zero_wall_ns) / 1e6},
+          {"silent_ms", entry.duration_us < 0 ? Json() : Json(static_cast<double>(entry.duration_us) / 1000.0)},
+          {"own_lateness_ms", entry.view.late_us / 1000.0},
+          {"heard_by", picture.names_of(entry.view.hearing)},
+          {"hears", picture.names_of(entry.view.heard)},
+          {"links", links}};
+}
+
+Json refusal_json(const ClusterPicture& picture, const ViewChange& change, const Journal& journal) {
+  return {{"candidate", journal.node.str()},
+          {"node", journal.subject.str()},
+          {"reason", events::to_string(journal.entry.view.reason)},
+          {"at_ms", static_cast<double>(journal.entry.wall_ns - change.zero_wall_ns) / 1e6},
+          {"still_heard", picture.names_of(journal.entry.view.heard)}};
+}
+
+Json votes_json(const ViewChange& change) {
+  static constexpr const char* answers[] = {"promised", "refused", "none"};
+  Json votes = Json::array();
+  for (const Vote& vote : change.votes)
+    votes.push_back({{"node", vote.node},
+                     {"answer", answers[static_cast<std::size_t>(vote.answer)]},
+                     {"reason", vote.reason ? Json(events::to_string(*vote.reason)) : Json()},
+                     {"accepted", vote.accepted}});
+  return votes;
+}
+
+Json steps_json(const ViewChange& change) {
+  if (!change.steps) return {};
+  const auto ms = [](std::int64_t us) { return static_cast<double>(us) / 1000.0; };
+  const auto after_decision = [&change](std::int64_t wall_ns) {
+    return static_cast<double>(wall_ns - change.decided_wall_ns) / 1e6;
+  };
+  return {{"decide", ms(change.steps->decide_us)},
+          {"promise", ms(change.steps->promise_us)},
+          {"accept", ms(change.steps->accept_us)},
+          {"install", change.installed_wall_ns == 0 ? Json() : Json(after_decision(change.installed_wall_ns))},
+          {"leases_over", change.leases_over_wall_ns ? Json(after_decision(*change.leases_over_wall_ns)) : Json()}};
+}
+
+Json view_change_json(const ClusterPicture& picture, const ViewChange& change) {
+  const auto epoch_or_null = [&picture](const Epoch& epoch) {
+    return epoch.is_genesis() ? Json() : epoch_json(picture, epoch);
+  };
+  Json json = {{"epoch", epoch_or_null(change.epoch)},
+               {"before", epoch_or_null(change.before)},
+               {"coordinator", text_or_null(change.coordinator)},
+               {"members", change.members},
+               {"left", arrivals_json(change.left)},
+               {"joined", arrivals_json(change.joined)},
+               {"zero_wall_ns", change.zero_wall_ns},
+               {"zero_is_last_sign_of_life", change.zero_is_last_sign},
+               {"last_sign_of", text_or_null(change.last_sign_of)},
+               {"accusations", Json::array()},
+               {"refusals", Json::array()},
+               {"votes", votes_json(change)},
+               {"rounds", change.rounds},
+               {"steps_ms", steps_json(change)},
+               {"installed", Json::array()}};
+  for (const Journal& each : change.entries) {
+    if (each.entry.view.step == ViewStep::accused)
+      json["accusations"].push_back(accusation_json(picture, change, each));
+    if (each.entry.view.step == ViewStep::refused) json["refusals"].push_back(refusal_json(picture, change, each));
+    if (each.entry.view.step != ViewStep::installed) continue;
+    json["installed"].push_back({{"node", each.node.str()},
+                                 {"at_ms", static_cast<double>(each.entry.wall_ns - change.zero_wall_ns) / 1e6},
+                                 {"leases_left_ms", each.entry.view.lease_us / 1000.0}});
+  }
+  json["timeline"] = timeline_json(change.entries, change.zero_wall_ns);
+  return json;
 }
 
 }  // namespace
@@ -267,6 +367,23 @@ std::string why_json(const std::string& group, const std::vector<Takeover>& take
   json["group"] = group;
   json["takeovers"] = Json::array();
   for (const Takeover& takeover : takeovers) json["takeovers"].push_back(takeover_json(takeover));
+  return printed(json, 2) + '\n';
+}
+
+std::string views_json(const ClusterPicture& picture, const std::vector<ViewChange>& changes,
+                       const std::vector<control::reply::Told>& nodes) {
+  Json json;
+  json["schema"] = 1;
+  json["cluster"] = picture.cluster.name.str();
+  json["self"] = picture.name_of(picture.cluster.self);
+  json["nodes"] = Json::array();
+  for (const auto& node : nodes)
+    json["nodes"].push_back({{"name", node.node.str()},
+                             {"reached", node.reached},
+                             {"entries", node.entries},
+                             {"newest_wall_ns", node.entries == 0 ? Json() : Json(node.newest_wall_ns)}});
+  json["changes"] = Json::array();
+  for (const ViewChange& change : changes) json["changes"].push_back(view_change_json(picture, change));
   return printed(json, 2) + '\n';
 }
 

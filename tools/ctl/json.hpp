@@ -7,6 +7,7 @@
 
 #include "tools/client/client.hpp"
 #include "tools/ctl/story.hpp"
+#include "tools/ctl/view_story.hpp"
 
 namespace vigil::ctl {
 
@@ -16,6 +17,8 @@ using control::ClusterPicture;
 std::string status_json(const ClusterPicture& picture);
 std::string links_json(const ClusterPicture& picture);
 std::string why_json(const std::string& group, const std::vector<Takeover>& takeovers);
+std::string views_json(const ClusterPicture& picture, const std::vector<ViewChange>& changes,
+                       const std::vector<control::reply::Told>& nodes);
 
 // One line without a newline.
 std::string journal_json(const control::reply::Journal& entry);

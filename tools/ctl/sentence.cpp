@@ -68,6 +68,7 @@ struct Phrase {
 constexpr Phrase phrases[] = {
     {JournalKind::accused, EventName::node_down, "suspects {s}: silent on every link", true},
     {JournalKind::voted, EventName::node_down, "asked {s} to vote"},
+    {JournalKind::voted, EventName::view_change, "asked for a new view"},
     {JournalKind::decided, EventName::node_down, "the cluster goes on without {s}"},
     {JournalKind::decided, EventName::node_up, "the cluster lets {s} in"},
     {JournalKind::decided, EventName::view_change, "a new view is in force, led by {s}", true},
@@ -227,6 +228,8 @@ std::string sentence(const Journal& journal) {
   const Phrase* phrase = nullptr;
   for (const Phrase& each : phrases)
     if (each.kind == entry.kind && each.event == entry.event) phrase = &each;
+  static constexpr Phrase accuses{JournalKind::accused, EventName::node_down, "accuses {s}"};
+  if (entry.view.step == ViewStep::accused && entry.view.why != Accusation::silent) phrase = &accuses;
   std::string out;
   if (!entry.text.empty() && (entry.group != no_index || entry.event == EventName::none)) {
     // What holds a group writes whole sentences: "adds 10.77.1.100/24 to eth1 (public)".

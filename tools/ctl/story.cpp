@@ -4,7 +4,8 @@
 //     "done resource_group_online" of a generation ends that takeover; what comes after it in the same
 //     generation belongs to the cause of the next.
 //   - Entries about no group tell of nodes, links and views. Those within `cause_horizon` before the
-//     takeover's first own entry are its cause, if they are about the old owner, by it, or about the view.
+//     takeover's first own entry are its cause, if they are about the old owner, by it, or about the view;
+//     these last only where the change of owner was decided with the view, and not by a later record.
 //   - An application's earlier failures count further back, since restarts are spread over minutes.
 //
 // Wall clocks of nodes differ; entries of one node keep their order, those of several are merged by
@@ -13,7 +14,8 @@
 
 #include <algorithm>
 #include <map>
-#include <tuple>
+
+#include "tools/ctl/entry_order.hpp"
 
 namespace vigil::ctl {
 
@@ -22,6 +24,8 @@ namespace {
 constexpr std::int64_t cause_horizon_ns = 5'000'000'000;
 constexpr std::int64_t failures_horizon_ns = 300'000'000'000;
 constexpr std::int64_t incident_gap_ns = 5'000'000'000;
+// Of an epoch: the view's record, and the one without the doubt that follows at once.
+constexpr std::uint32_t last_record_of_view_change = 2;
 
 bool ends_takeover(const JournalEntry& entry) {
   return entry.kind == JournalKind::done && entry.event == EventName::resource_group_online;
@@ -38,20 +42,12 @@ bool is_application_event(EventName event) {
          event == EventName::stop_server;
 }
 
-void put_in_order(std::vector<Journal>& entries) {
-  const auto key = [](const Journal& j) {
-    return std::tuple(j.entry.wall_ns, j.entry.node, j.entry.boot_ns, j.entry.sequence, j.entry.kind, j.entry.event);
-  };
-  std::sort(entries.begin(), entries.end(), [&](const Journal& a, const Journal& b) { return key(a) < key(b); });
-  const auto same = [&](const Journal& a, const Journal& b) { return key(a) == key(b); };
-  entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
-}
-
 // What the entries of one generation of the group say about it.
 struct Span {
   std::int64_t first_ns = 0;
   std::int64_t online_ns = -1;  // -1: never came up in this generation
   NodeId owner = no_node;       // who brought it up, or at least began to
+  bool by_view_change = true;   // decided together with the view that was in force when it began
 };
 
 std::map<std::uint32_t, Span> spans_of(const std::vector<Journal>& entries, GroupIndex group) {
@@ -62,6 +58,7 @@ std::map<std::uint32_t, Span> spans_of(const std::vector<Journal>& entries, Grou
     const bool is_new = spans.find(entry.generation) == spans.end();
     Span& span = spans[entry.generation];
     if (is_new) span.first_ns = entry.wall_ns;
+    if (is_new) span.by_view_change = entry.stamp.version <= last_record_of_view_change;
     if (span.online_ns >= 0) continue;
     if (ends_takeover(entry)) {
       span.online_ns = entry.wall_ns;
@@ -73,8 +70,11 @@ std::map<std::uint32_t, Span> spans_of(const std::vector<Journal>& entries, Grou
   return spans;
 }
 
-// A cluster-wide entry that explains why the group left `from`, or why it went to `to`.
-bool is_cause(const JournalEntry& entry, NodeId from, NodeId to) {
+// A cluster-wide entry that explains why the group left `from`, or why it went to `to`. A move that a later
+// record of the view decided has another cause than the view, however recent that is.
+bool is_cause(const JournalEntry& entry, NodeId from, NodeId to, bool by_view_change) {
+  if (about_membership(entry) && !by_view_change)
+    return from != no_node && entry.subject == from && entry.event == EventName::node_down;
   if (entry.event == EventName::view_change) return true;
   if (from != no_node && (entry.subject == from || entry.node == from)) return true;
   if (to != no_node && entry.subject == to && entry.event == EventName::node_up) return true;
@@ -220,7 +220,8 @@ class Teller {
       return entry.generation < at->first &&
              entry.wall_ns >=
                  span.first_ns - (is_application_event(entry.event) ? failures_horizon_ns : cause_horizon_ns);
-    return entry.group == no_index && entry.wall_ns >= span.first_ns - cause_horizon_ns && is_cause(entry, from, to);
+    return entry.group == no_index && entry.wall_ns >= span.first_ns - cause_horizon_ns &&
+           is_cause(entry, from, to, span.by_view_change);
   }
 
   std::vector<Incident> incidents_after(const Span& span, std::uint32_t generation) const {

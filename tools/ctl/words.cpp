@@ -1,6 +1,7 @@
 // Switches without default, so that a new value without a word does not compile.
 #include "tools/ctl/words.hpp"
 
+#include <charconv>
 #include <cstdio>
 #include <ctime>
 
@@ -240,6 +241,29 @@ std::string time_text(std::int64_t wall_ns) {
   char text[56];
   std::snprintf(text, sizeof text, "%s.%03d", day, static_cast<int>(rest_ns / 1'000'000));
   return text;
+}
+
+std::optional<std::int64_t> time_of(const std::string& text, std::int64_t now_wall_ns) {
+  struct Unit {
+    const char* name;
+    std::int64_t seconds;
+  };
+  static constexpr Unit units[] = {{"s", 1}, {"min", 60}, {"m", 60}, {"h", 3600}, {"d", 86'400}};
+  std::int64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const std::string_view rest = std::string_view(text).substr(static_cast<std::size_t>(end - text.data()));
+  if (error == std::errc() && count >= 0 && count < 1'000'000)
+    for (const Unit& unit : units)
+      if (rest == unit.name) return now_wall_ns - count * unit.seconds * 1'000'000'000;
+  for (const char* form : {"%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"}) {
+    std::tm local{};
+    local.tm_isdst = -1;
+    const char* stop = ::strptime(text.c_str(), form, &local);
+    if (stop == nullptr || *stop != '\0') continue;
+    const std::time_t when = std::mktime(&local);
+    if (when != static_cast<std::time_t>(-1)) return std::int64_t{when} * 1'000'000'000;
+  }
+  return std::nullopt;
 }
 
 std::string hex_text(std::uint64_t value) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,9 @@ std::string duration_text(Duration duration);
 std::string ms_text(double ms);
 // CLOCK_REALTIME nanoseconds as local time: "2026-11-22 10:00:00.123".
 std::string time_text(std::int64_t wall_ns);
+// "90s", "10min", "6h", "3d": that long before `now_wall_ns`; "2026-11-22", "2026-11-22T10:00" or
+// "2026-11-22T10:00:30" (or a blank for the T): that local time. nullopt: none of these.
+std::optional<std::int64_t> time_of(const std::string& text, std::int64_t now_wall_ns);
 // 16 hexadecimal digits.
 std::string hex_text(std::uint64_t value);
 

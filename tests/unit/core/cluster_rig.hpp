@@ -21,7 +21,7 @@ namespace vigil::testing {
 inline const char* const message_texts[] = {
     "Prepare",         "Promise", "Nack",      "Accept",          "Accepted",      "Commit",      "Fetch",
     "CommittedRecord", "Report",  "ReportAck", "OperatorRequest", "OperatorReply", "JournalShare",
-    "KeyReport",       "KeyAsk",  "KeyOffer"};
+    "KeyReport",       "KeyAsk",  "KeyOffer",       "JournalAsk",    "JournalPage"};
 
 class ClusterRig {
  public:
@@ -145,6 +145,8 @@ class ClusterRig {
     return status;
   }
   int violations() const { return violations_; }
+  // Everybody's journals, in the order of their writing.
+  const std::vector<JournalEntry>& journal() const { return journal_; }
   int count_lines(const std::string& part) const {
     int found = 0;
     for (const Line& line : lines_) found += line.text.find(part) != std::string::npos;
@@ -365,6 +367,7 @@ class ClusterRig {
     } else if (const auto* use = std::get_if<effect::UseTieBreaker>(&effect)) {
       use_tie_breaker(node, *use);
     } else if (const auto* journal = std::get_if<effect::Journal>(&effect)) {
+      journal_.push_back(journal->entry);
       tell_journal(node, journal->entry);
     } else if (const auto* answer = std::get_if<effect::OperatorAnswer>(&effect)) {
       say(node, std::string("answers ") + (answer->accepted ? "yes: " : "no: ") + answer->text.str());
@@ -453,6 +456,7 @@ class ClusterRig {
   std::function<void(NodeId, NodeId, Message&)> tamper_;
   std::vector<std::unique_ptr<Effects>> effects_;  // of steps under way
   std::size_t depth_ = 0;
+  std::vector<JournalEntry> journal_;
   std::vector<Line> lines_;
   std::vector<Epoch> epochs_;        // that had a committed record, in the order of its commit
   std::map<Stamp, Record> records_;  // every one that was committed

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
@@ -34,6 +35,9 @@ class Server : private ControlSource {
       : path(directory / "control.sock"), config_(sample::config()), status_(sample::status()) {
     if (with_sample_journal)
       for (const JournalEntry& entry : sample::journal()) journal_.add(entry);
+    if (with_sample_journal)
+      for (const JournalEntry& entry : sample::journal())
+        if (about_membership(entry)) views_.add(entry);
     std::promise<std::string> started;
     std::future<std::string> result = started.get_future();
     thread_ = std::thread([this, &started] { serve(started); });
@@ -66,6 +70,9 @@ class Server : private ControlSource {
       server_->on_journal();
     });
   }
+  void merged(NodeSet reached) {
+    inside([&] { server_->on_views(reached); });
+  }
   void answer(std::uint64_t id, bool accepted, std::string_view text) {
     inside([&] { server_->answer(id, accepted, text); });
   }
@@ -83,6 +90,8 @@ class Server : private ControlSource {
   OperatorCommand last_command;
   std::vector<std::uint8_t> given_key;
   std::atomic<bool> answer_at_once{true};
+  std::atomic<int> merges{0};
+  std::atomic<bool> merge_at_once{true};
 
  private:
   void serve(std::promise<std::string>& started) {
@@ -121,10 +130,16 @@ class Server : private ControlSource {
     ++asked;
     server_->answer(id, true, "key 2 is made");
   }
+  const Journal& views() const override { return views_; }
+  void merge_views() override {
+    ++merges;
+    if (merge_at_once) server_->on_views(NodeSet::of(0) | NodeSet::of(1));
+  }
 
   std::unique_ptr<ClusterConfig> config_;
   std::unique_ptr<NodeStatus> status_;
   Journal journal_;
+  Journal views_;
   std::unique_ptr<ControlServer> server_;
   std::mutex mutex_;
   std::deque<std::function<void()>> work_;
@@ -236,6 +251,44 @@ void the_journal_is_filtered(void**) {
   assert_true(last.ok());
   assert_true((*last)[0].entry.text == all.back().text);
   assert_string_equal((*last)[0].node.c_str(), "beta");
+}
+
+void view_changes_are_answered_when_they_are_merged(void**) {
+  Server server;
+  auto client = control::Client::connect(server.path);
+  assert_true(client.ok());
+  std::size_t about = 0;
+  for (const JournalEntry& entry : sample::journal()) about += about_membership(entry);
+  auto told = client->views();
+  assert_true(told.ok());
+  assert_int_equal(server.merges, 1);
+  assert_int_equal(told->entries.size(), about);
+  assert_int_equal(told->nodes.size(), 3);
+  assert_true(told->nodes[1].reached);
+  assert_false(told->nodes[2].reached);
+  assert_string_equal(told->nodes[2].node.c_str(), "gamma");
+  assert_int_equal(told->nodes[0].entries + told->nodes[1].entries + told->nodes[2].entries, about);
+  // Not before: others who ask meanwhile wait with the first one, and are answered together.
+  server.merge_at_once = false;
+  Raw first(server.path);
+  Raw second(server.path);
+  assert_true(first.ask(control::request::GetViews{}) && second.ask(control::request::GetViews{}));
+  for (int turns = 0; server.merges < 3 && turns < 2'000; ++turns) ::usleep(1'000);
+  assert_int_equal(server.merges, 3);
+  pollfd waiting{first.fd.get(), POLLIN, 0};
+  assert_int_equal(::poll(&waiting, 1, 20), 0);
+  server.merged(NodeSet::of(1));
+  for (Raw* each : {&first, &second}) {
+    control::Reply reply;
+    std::size_t records = 0;
+    bool ended = false;
+    while (!ended && each->hear(reply)) {
+      ++records;
+      ended = std::holds_alternative<control::reply::End>(reply);
+    }
+    assert_true(ended);
+    assert_int_equal(records, about + 3 + 1);
+  }
 }
 
 // Many packets, a bounded number of them at each turn of the loop.
@@ -502,6 +555,11 @@ class Nobody : public ControlSource {
   void describe(NodeStatus&) override {}
   void on_operator(std::uint64_t, const OperatorCommand&) override {}
   void on_rotate(std::uint64_t, std::span<const std::uint8_t>) override {}
+  const Journal& views() const override { return views_; }
+  void merge_views() override {}
+
+ private:
+  Journal views_;
 };
 
 void what_an_earlier_daemon_left_is_replaced(void**) {
@@ -536,6 +594,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(the_status_arrives_whole),
       cmocka_unit_test(the_journal_is_filtered),
+      cmocka_unit_test(view_changes_are_answered_when_they_are_merged),
       cmocka_unit_test(a_long_journal_arrives_whole),
       cmocka_unit_test(a_follower_hears_what_happens),
       cmocka_unit_test(a_follower_of_one_group_hears_nothing_of_others),

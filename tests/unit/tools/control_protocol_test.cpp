@@ -25,7 +25,8 @@ std::vector<Request> requests() {
           request::GetNames{},
           request::GetVersion{},
           request::RotateKey{},
-          request::RotateKey{true, {1, 2, 255}}};
+          request::RotateKey{true, {1, 2, 255}},
+          request::GetViews{}};
 }
 
 std::vector<Reply> replies() {
@@ -45,6 +46,8 @@ std::vector<Reply> replies() {
   all.push_back(reply::End{});
   all.push_back(reply::Problem{"gamma is refused (eth0): its key differs"});
   all.push_back(reply::Keys{{KeyPhase::switching, 1, 2, 77, NodeSet::from_bits(5)}});
+  all.push_back(reply::Told{"gamma", false, 7, 12'345});
+  for (const auto& each : sample::view_replies(*config)) all.push_back(each);
   return all;
 }
 

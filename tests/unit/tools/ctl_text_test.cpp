@@ -1,5 +1,7 @@
 // The wording of what people read, held word for word: the overview, the links, the story of a takeover.
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <string>
 
@@ -9,6 +11,7 @@
 #include "tools/ctl/status_text.hpp"
 #include "tools/ctl/story.hpp"
 #include "tools/ctl/table.hpp"
+#include "tools/ctl/view_text.hpp"
 #include "tools/ctl/words.hpp"
 
 // Last: its macros clash with the standard library.
@@ -121,6 +124,177 @@ void a_lost_journal_is_admitted(void**) {
                       "  The journal of this node no longer has its entries.\n"
                       "  Budget: detect 183.0 + agree 1.2 + fence (lease) 36.4 + storage 0.0 + address 0.4 + "
                       "application 12.0 = 233.0 ms\n");
+}
+
+std::string membership(std::vector<control::reply::Journal> entries, const ViewStoryOptions& options = {}) {
+  const auto picture = the_picture();
+  return views_text(picture, view_changes_of(picture, std::move(entries), options), sample::told(*sample::config()), false);
+}
+
+void view_changes_are_told_like_this(void**) {
+  const std::string text = membership(sample::view_replies(*sample::config()));
+  assert_string_equal(text.c_str(), R"txt(View 7 by beta, after view 6 by alpha (2026-10-26 07:33:20.000)
+  alpha is out: expelled by vote
+  members: beta and gamma; led by beta
+    0.0 ms  alpha  last sign of life
+  183.0 ms  beta   suspects alpha: silent on every link for 183.0 ms
+                     last heartbeats: eth0 (ethernet, public) 183.0 ms before, eth1 (ethernet, private) 191.0 ms before and /dev/ttyS0 (serial, line-ab) none of this life
+                     beta itself was not late in that time
+  183.6 ms  beta   is refused the vote of gamma: it still hears the accused
+                     gamma hears alpha
+  183.7 ms  beta   gives up its round 1 for view 6 by beta after 0.5 ms
+                     promised: beta; refused: gamma; no answer: nobody
+  189.0 ms  gamma  suspects alpha: silent on every link for 189.0 ms
+                     last heartbeats: eth0 (ethernet, public) 183.0 ms before and eth1 (ethernet, private) 191.0 ms before
+                     still heard, by their last word, by beta
+                     gamma itself was late by 40.0 ms in that time
+  190.0 ms  beta   asks beta and gamma to promise it view 7 by beta, in its round 2
+  190.8 ms  beta   has promises of a quorum, and proposes the view
+  191.5 ms  beta   the view is decided
+                     promised: beta and gamma; no answer: nobody
+                     accepted: beta and gamma
+  191.5 ms  beta   has it in force; leases of those left out are over in 29.0 ms
+  191.9 ms  gamma  has it in force; leases of those left out are over in 28.5 ms
+  Steps: silence 183.0 + suspicion to Prepare 7.0 + promises 0.8 + acceptance 0.7 + in force everywhere 0.4 ms; leases over 29.0 ms after the decision
+
+View 8 by beta, after view 7 by beta (2026-10-26 07:34:20.000)
+  alpha is in: admitted by vote
+  members: alpha, beta and gamma; led by beta
+   0.0 ms  alpha  has it in force
+  -1.5 ms  beta   asks alpha, beta and gamma to promise it view 8 by beta
+  -0.7 ms  beta   has promises of a quorum, and proposes the view
+   0.0 ms  beta   the view is decided
+                    promised: alpha, beta and gamma; no answer: nobody
+                    accepted: alpha, beta and gamma
+   0.1 ms  beta   has it in force
+   0.2 ms  gamma  has it in force
+  Steps: need to Prepare 0.0 + promises 0.8 + acceptance 0.7 + in force everywhere 0.2 ms
+
+No new view (2026-10-26 07:34:50.000)
+    0.0 ms  gamma  its own loop woke up late; it accuses nobody for that (200.0 ms)
+  180.0 ms  gamma  suspects beta: silent on every link for 180.0 ms
+                     last heartbeats: eth0 (ethernet, public) 183.0 ms before and eth1 (ethernet, private) 191.0 ms before
+                     still heard, by their last word, by alpha
+                     gamma itself was late by 200.0 ms in that time
+
+! gamma could not be asked: what it wrote is known here up to 2026-10-26 07:34:50.180, perhaps with gaps
+)txt");
+}
+
+// However the entries come, and how often: the same story.
+void order_and_copies_do_not_matter(void**) {
+  const auto replies = sample::view_replies(*sample::config());
+  const std::string text = membership(replies);
+  auto backwards = replies;
+  std::reverse(backwards.begin(), backwards.end());
+  assert_string_equal(membership(backwards).c_str(), text.c_str());
+  backwards.insert(backwards.end(), replies.begin(), replies.end());
+  assert_string_equal(membership(backwards).c_str(), text.c_str());
+}
+
+// A clock an hour ahead moves what its node says, and never the order of the views.
+void epochs_order_the_views_whatever_the_clocks_say(void**) {
+  auto replies = sample::view_replies(*sample::config());
+  for (auto& each : replies)
+    if (each.entry.view.epoch.counter == 7 || each.entry.stamp.epoch.counter == 7)
+      each.entry.wall_ns += 3'600'000'000'000;
+  const auto changes = view_changes_of(the_picture(), replies, {});
+  std::vector<std::uint64_t> epochs;
+  for (const ViewChange& change : changes)
+    if (!change.epoch.is_genesis()) epochs.push_back(change.epoch.counter);
+  assert_int_equal(epochs.size(), 2);
+  assert_int_equal(epochs[0], 7);
+  assert_int_equal(epochs[1], 8);
+}
+
+void view_changes_are_cut_by_number_and_time(void**) {
+  const auto replies = sample::view_replies(*sample::config());
+  assert_int_equal(view_changes_of(the_picture(), replies, {}).size(), 3);
+  const auto last = view_changes_of(the_picture(), replies, {1, 0});
+  assert_int_equal(last.size(), 1);
+  assert_true(last[0].epoch.is_genesis());
+  const auto since = view_changes_of(the_picture(), replies, {SIZE_MAX, sample::wall_ns + 50'000'000'000});
+  assert_int_equal(since.size(), 2);
+  assert_int_equal(since[0].epoch.counter, 8);
+  assert_int_equal(membership({}).find("No view change is known in that time.\n"), 0);
+}
+
+// What is left of a change when its coordinator's word is lost.
+void a_change_without_its_votes_is_told_too(void**) {
+  auto replies = sample::view_replies(*sample::config());
+  std::erase_if(replies, [](const auto& each) { return each.entry.node == 1; });
+  const auto changes = view_changes_of(the_picture(), replies, {1, 0});
+  const std::string text = membership(replies);
+  assert_non_null(std::strstr(text.c_str(), "View 7 by beta, after view 6 by alpha"));
+  assert_non_null(std::strstr(text.c_str(), "alpha is out: expelled by vote"));
+  assert_non_null(std::strstr(text.c_str(), "Its coordinator's word on the votes is not known here."));
+}
+
+// Who was voted out says so late, maybe when the next view is there: it belongs to the one that left it out.
+void an_expulsion_is_told_with_its_view(void**) {
+  auto replies = sample::view_replies(*sample::config());
+  JournalEntry entry = sample::entry({59'999'000, 0, JournalKind::decided, EventName::node_down, 0, no_index, 0, -1,
+                                      "this node was voted out: it stops everything and starts afresh"});
+  entry.stamp = {{6, 0}, 4};
+  replies.push_back(control::journal_reply(*sample::config(), entry));
+  const auto changes = view_changes_of(the_picture(), replies, {});
+  assert_int_equal(changes.size(), 3);
+  assert_int_equal(changes[0].left.size(), 1);
+  assert_string_equal(changes[0].left[0].why.c_str(), "expelled by vote");
+  const bool last_of_its_view = changes[0].entries.back().entry.sequence == entry.sequence;
+  assert_true(last_of_its_view);
+  assert_int_equal(changes[1].left.size(), 0);
+}
+
+// A move that the operator asked for right after a view change has nothing to do with it.
+void a_move_is_not_told_with_the_view_change_before_it(void**) {
+  using enum JournalKind;
+  auto replies = sample::journal_replies(*sample::config());
+  const auto add = [&replies](const sample::Said& said, std::uint32_t version) {
+    JournalEntry entry = sample::entry(said);
+    entry.stamp.version = version;
+    replies.push_back(control::journal_reply(*sample::config(), entry));
+  };
+  add({20'000'000, 1, decided, EventName::view_change, 1, no_index, 0, -1, "view installed"}, 1);
+  add({20'000'001, 1, decided, EventName::node_up, 0, no_index, 0, -1, "admitted by vote"}, 1);
+  add({21'000'000, 1, started, EventName::resource_group_offline, no_node, 0, 5, -1, "web goes to alpha: the operator moved it"}, 7);
+  add({21'500'000, 0, done, EventName::resource_group_online, no_node, 0, 5, -1, "all parts are up"}, 7);
+  const auto picture = the_picture();
+  const auto takeovers = takeovers_of(picture, *picture.group("web"), replies, 9);
+  const auto& move = takeovers.back();
+  assert_int_equal(move.generation, 5);
+  assert_int_equal(move.entries.size(), 2);
+  assert_string_equal(move.from.c_str(), "beta");
+}
+
+void times_are_understood(void**) {
+  constexpr std::int64_t now = sample::wall_ns;
+  constexpr std::int64_t s = 1'000'000'000;
+  struct Row {
+    const char* text;
+    std::optional<std::int64_t> expected;
+  };
+  const Row rows[] = {{"90s", now - 90 * s},
+                      {"10min", now - 600 * s},
+                      {"6h", now - 6 * 3600 * s},
+                      {"3d", now - 3 * 86'400 * s},
+                      {"0s", now},
+                      {"2026-10-26T07:33:20", now},
+                      {"2026-10-26 07:33", now - 20 * s},
+                      {"2026-10-26", now - (7 * 3600 + 33 * 60 + 20) * s},
+                      {"", std::nullopt},
+                      {"-3d", std::nullopt},
+                      {"3", std::nullopt},
+                      {"3 days", std::nullopt},
+                      {"2026-10-26T07:33:20Z", std::nullopt},
+                      {"2026-13-26", std::nullopt},
+                      {"yesterday", std::nullopt},
+                      {"99999999d", std::nullopt}};
+  for (const Row& row : rows) {
+    const auto time = time_of(row.text, now);
+    if (time != row.expected) print_error("time_of(\"%s\")\n", row.text);
+    assert_true(time == row.expected);
+  }
 }
 
 void a_group_that_never_ran_has_no_story(void**) {
@@ -244,6 +418,14 @@ int main() {
       cmocka_unit_test(a_blocked_takeover_says_what_would_help),
       cmocka_unit_test(earlier_takeovers_are_told_too),
       cmocka_unit_test(a_lost_journal_is_admitted),
+      cmocka_unit_test(view_changes_are_told_like_this),
+      cmocka_unit_test(order_and_copies_do_not_matter),
+      cmocka_unit_test(epochs_order_the_views_whatever_the_clocks_say),
+      cmocka_unit_test(view_changes_are_cut_by_number_and_time),
+      cmocka_unit_test(a_change_without_its_votes_is_told_too),
+      cmocka_unit_test(an_expulsion_is_told_with_its_view),
+      cmocka_unit_test(a_move_is_not_told_with_the_view_change_before_it),
+      cmocka_unit_test(times_are_understood),
       cmocka_unit_test(a_group_that_never_ran_has_no_story),
       cmocka_unit_test(colour_adds_nothing_but_colour),
       cmocka_unit_test(a_healthy_cluster_has_no_problems),

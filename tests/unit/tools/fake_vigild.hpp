@@ -136,6 +136,11 @@ class FakeVigild {
   void answer(int fd, const control::request::GetJournal& get) {
     if (send_journal(fd, get.group, get.since_wall_ns, get.limit)) reply(fd, control::reply::End{});
   }
+  void answer(int fd, const control::request::GetViews&) {
+    for (const JournalEntry& entry : sample::views()) reply(fd, control::journal_reply(*config_, entry));
+    for (const auto& told : sample::told(*config_)) reply(fd, told);
+    reply(fd, control::reply::End{});
+  }
   // History, then one entry "as it happens", then the daemon goes away from this client.
   void answer(int fd, const control::request::Follow& follow) {
     const std::int64_t since = follow.history > 0 ? 0 : INT64_MAX;

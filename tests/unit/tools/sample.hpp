@@ -236,4 +236,115 @@ inline std::vector<control::reply::Journal> journal_replies(const ClusterConfig&
   return replies;
 }
 
+// View 7 takes the place of 6 when alpha falls silent, after a round that gamma refused; view 8 lets alpha in
+// again; then gamma is late, and suspects beta for a moment. In no order.
+inline std::vector<JournalEntry> views() {
+  using enum JournalKind;
+  constexpr NodeId alpha = 0, beta = 1, gamma = 2;
+  const NodeSet survivors = NodeSet::from_bits(0b110);
+  const NodeSet all = NodeSet::from_bits(0b111);
+  std::vector<JournalEntry> entries;
+  const auto say = [&entries](const Said& said, Epoch stamp, const ViewFacts& facts = {}) {
+    entries.push_back(entry(said));
+    entries.back().stamp = {stamp, 1};
+    entries.back().view = facts;
+  };
+  const Epoch six{6, alpha}, seven{7, beta}, eight{8, beta};
+  ViewFacts silent;
+  silent.step = ViewStep::accused;
+  silent.before = six;
+  silent.heard = all;
+  for (const std::uint32_t us : {183'000u, 191'000u, LinkSilence::never})
+    silent.links.push({static_cast<LinkIndex>(silent.links.size()), 0, us});
+  ViewFacts by_gamma = silent;
+  by_gamma.links.pop_back();
+  by_gamma.late_us = 40'000;
+  by_gamma.hearing = NodeSet::of(beta);
+  say({183'000, beta, accused, EventName::node_down, alpha, no_index, 0, 183'000, "silent on every link: accused"}, six,
+      silent);
+  say({189'000, gamma, accused, EventName::node_down, alpha, no_index, 0, 189'000, "silent on every link: accused"}, six,
+      by_gamma);
+  ViewFacts refused;
+  refused.step = ViewStep::refused;
+  refused.reason = NackReason::still_hear_suspect;
+  refused.epoch = {6, beta};
+  refused.before = six;
+  refused.heard = NodeSet::of(alpha);
+  say({183'600, beta, voted, EventName::node_down, gamma, no_index, 0, -1, "vote refused: it still hears the accused"},
+      six, refused);
+  ViewFacts round;
+  round.step = ViewStep::given_up;
+  round.epoch = {6, beta};
+  round.before = six;
+  round.members = survivors;
+  round.promised = NodeSet::of(beta);
+  round.refused = NodeSet::of(gamma);
+  round.round = 1;
+  round.promise_us = UINT32_MAX;
+  round.accept_us = UINT32_MAX;
+  say({183'700, beta, voted, EventName::view_change, no_node, no_index, 0, 500, "round given up: refused"}, six, round);
+  round.step = ViewStep::committed;
+  round.epoch = seven;
+  round.promised = survivors;
+  round.refused = {};
+  round.accepted = survivors;
+  round.round = 2;
+  round.decide_us = 7'000;
+  round.promise_us = 800;
+  round.accept_us = 700;
+  say({191'500, beta, voted, EventName::view_change, no_node, no_index, 0, 8'500, "the votes suffice: decided"}, six,
+      round);
+  ViewFacts installed;
+  installed.step = ViewStep::installed;
+  installed.epoch = seven;
+  installed.before = six;
+  installed.members = survivors;
+  for (const NodeId node : {gamma, beta}) {
+    installed.lease_us = node == beta ? 29'000 : 28'500;
+    const std::int64_t at_us = node == beta ? 191'510 : 191'900;
+    say({at_us, node, decided, EventName::view_change, beta, no_index, 0, -1, "view installed"}, seven, installed);
+    say({at_us, node, decided, EventName::node_down, alpha, no_index, 0, -1, "expelled by vote"}, seven);
+  }
+  round.epoch = eight;
+  round.before = seven;
+  round.members = all;
+  round.promised = all;
+  round.accepted = all;
+  round.round = 1;
+  round.decide_us = 0;
+  say({60'000'000, beta, voted, EventName::view_change, no_node, no_index, 0, 1'500, "the votes suffice: decided"}, seven,
+      round);
+  installed.epoch = eight;
+  installed.members = all;
+  installed.lease_us = 0;
+  for (const NodeId node : {alpha, beta, gamma}) {
+    installed.before = node == alpha ? six : seven;
+    say({60'000'000 + 100 * node, node, decided, EventName::view_change, beta, no_index, 0, -1, "view installed"}, eight,
+        installed);
+    if (node != alpha)
+      say({60'000'000 + 100 * node, node, decided, EventName::node_up, alpha, no_index, 0, -1, "admitted by vote"}, eight);
+  }
+  say({90'000'000, gamma, observed, EventName::late, gamma, no_index, 0, 200'000, "this node was late itself"}, eight);
+  ViewFacts nothing = by_gamma;
+  nothing.before = eight;
+  nothing.late_us = 200'000;
+  nothing.hearing = NodeSet::of(alpha);
+  say({90'180'000, gamma, accused, EventName::node_down, beta, no_index, 0, 180'000, "silent on every link: accused"},
+      eight, nothing);
+  return entries;
+}
+
+inline std::vector<control::reply::Journal> view_replies(const ClusterConfig& config) {
+  std::vector<control::reply::Journal> replies;
+  for (const JournalEntry& each : views()) replies.push_back(control::journal_reply(config, each));
+  return replies;
+}
+
+// gamma could not be asked.
+inline std::vector<control::reply::Told> told(const ClusterConfig& config) {
+  return {{config.nodes[0].name, true, 1, wall_ns},
+          {config.nodes[1].name, true, 9, wall_ns},
+          {config.nodes[2].name, false, 8, wall_ns + 90'180'000'000}};
+}
+
 }  // namespace vigil::sample

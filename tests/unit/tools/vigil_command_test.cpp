@@ -80,6 +80,13 @@ void exit_codes_are_as_documented(void**) {
       {{"links"}, 0, "Links as beta hears them", ""},
       {{"why", "web"}, 0, "because alpha failed", ""},
       {{"why", "wbe"}, 1, "", "there is no group 'wbe' in cluster demo; there is web and db"},
+      {{"why"}, 2, "", "GROUP or --membership is required"},
+      {{"why", "--membership"}, 0, "alpha is out: expelled by vote", ""},
+      {{"why", "--membership", "--last", "1"}, 0, "No new view", ""},
+      {{"why", "--membership", "--since", "1s"}, 0, "No view change is known in that time.", ""},
+      {{"why", "--membership", "--since", "noon"}, 2, "", "--since 'noon' is no time"},
+      {{"why", "web", "--membership"}, 2, "", "excludes"},
+      {{"why", "web", "--since", "1s"}, 2, "", "requires"},
       {{"events", "--last", "2"}, 0, "10.77.1.100/24 answers on eth1", ""},
       {{"events", "--group", "nope"}, 1, "", "there is no group 'nope'"},
       {{"events", "--group", std::string(40, 'x')}, 2, "", "names have at most 31 characters"},
@@ -241,6 +248,21 @@ void json_has_its_members(void**) {
   const Json& takeover = why["takeovers"][0];
   assert_true(takeover["from"] == "alpha" && takeover["to"] == "beta" && takeover["complete"] == true);
   assert_true(takeover["timeline"][0]["at_ms"] == 183.0 && takeover["budget_ms"]["total"] == 233.0);
+  const Json views = Json::parse(vigil_says(vigild.path(), {"why", "--membership", "--json"}).out, nullptr, false);
+  assert_true(views.is_object() && views["changes"].size() == 3);
+  const Json& change = views["changes"][0];
+  assert_true(change["epoch"]["counter"] == 7 && change["before"]["counter"] == 6);
+  assert_true(change["left"][0]["node"] == "alpha" && change["members"] == Json::array({"beta", "gamma"}));
+  const Json& accusation = change["accusations"][0];
+  assert_true(accusation["by"] == "beta" && accusation["node"] == "alpha" && accusation["why"] == "silent");
+  assert_true(accusation["links"][0]["device"] == "eth0" && accusation["links"][0]["last_heartbeat_ms"] == 183.0);
+  assert_true(accusation["links"][2]["last_heartbeat_ms"].is_null());
+  assert_true(change["accusations"][1]["own_lateness_ms"] == 40.0);
+  assert_true(change["votes"][1]["node"] == "gamma" && change["votes"][1]["answer"] == "promised");
+  assert_true(change["refusals"][0]["reason"] == "still_hear_suspect" && change["rounds"] == 2);
+  assert_true(change["steps_ms"]["promise"] == 0.8 && change["installed"].size() == 2);
+  assert_true(views["changes"][1]["joined"][0]["node"] == "alpha" && views["changes"][2]["epoch"].is_null());
+  assert_true(views["nodes"][2]["name"] == "gamma" && views["nodes"][2]["reached"] == false);
   const Json links = Json::parse(vigil_says(vigild.path(), {"links", "--json"}).out, nullptr, false);
   assert_true(links.is_object() && links["links"][4]["state"] == "one_way_in");
 }

@@ -145,6 +145,26 @@ void every_field_travels(void**) {
   assert_true(differs(KeyReport{}, [](KeyReport& k) { k.print = 1; }));
   assert_true(differs(KeyAsk{}, [](KeyAsk& k) { k.public_key[31] = 1; }));
   assert_true(differs(KeyOffer{}, [](KeyOffer& k) { k.sealed[79] = 1; }));
+  assert_true(differs(JournalAsk{}, [](JournalAsk& a) { a.run = 1; }));
+  assert_true(differs(JournalAsk{}, [](JournalAsk& a) { a.position = 1; }));
+  assert_true(differs(JournalAsk{}, [&](JournalAsk& a) { a.writers = other; }));
+  assert_true(differs(JournalPage{}, [](JournalPage& p) { p.run = 1; }));
+  assert_true(differs(JournalPage{}, [](JournalPage& p) { p.position = 1; }));
+  assert_true(differs(JournalPage{}, [](JournalPage& p) { p.next = 1; }));
+  assert_true(differs(JournalPage{}, [](JournalPage& p) { p.last = false; }));
+}
+
+// Pages give back exactly the facts that were put into them.
+void facts_of_view_changes_travel(void**) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    RandomMessages make(seed, 64, 3);
+    JournalPage sent;
+    sent.entries.push(make.journal_entry());
+    sent.entries[0].view = make.view_facts();
+    Message received;
+    assert_true(wire::decode_message(encoded(Message(sent)), received) == DecodeStatus::decoded);
+    assert_true(std::get<JournalPage>(received).entries[0].view == sent.entries[0].view);
+  }
 }
 
 void every_cut_is_malformed(void**) {
@@ -243,7 +263,17 @@ void senseless_messages_are_refused(void**) {
   JournalShare bad_network;
   bad_network.entry.node = 1;
   bad_network.entry.network = 8;
+  JournalPage bad_link;
+  bad_link.entries.resize(1);
+  bad_link.entries[0].node = 1;
+  bad_link.entries[0].view.step = ViewStep::accused;
+  bad_link.entries[0].view.links.push({static_cast<LinkIndex>(limits::max_links), 0, 1});
+  JournalPage bad_reason = bad_link;
+  bad_reason.entries[0].view.links.clear();
+  bad_reason.entries[0].view.reason = static_cast<NackReason>(wire::nack_reasons);
   const std::vector<Message> messages{
+      bad_link,
+      bad_reason,
       promise,
       too_long,
       no_group,
@@ -321,6 +351,7 @@ int main() {
       cmocka_unit_test(the_state_of_the_key_round_trips),
       cmocka_unit_test(messages_round_trip),
       cmocka_unit_test(every_field_travels),
+      cmocka_unit_test(facts_of_view_changes_travel),
       cmocka_unit_test(every_cut_is_malformed),
       cmocka_unit_test(changed_bytes_never_confuse),
       cmocka_unit_test(newer_releases_are_understood),

@@ -161,6 +161,34 @@ class RandomMessages {
     return {random_.chance(50) ? KeyPhase::spreading : KeyPhase::switching, active, next, random_.next(), set()};
   }
 
+  ViewFacts view_facts() {
+    ViewFacts facts;
+    facts.step = static_cast<ViewStep>(random_.below(6));
+    if (facts.step == ViewStep::none) return facts;
+    facts.why = static_cast<Accusation>(random_.below(5));
+    facts.reason = static_cast<NackReason>(random_.below(5));
+    facts.epoch = epoch();
+    facts.before = epoch();
+    for (NodeSet* one : {&facts.members, &facts.promised, &facts.refused, &facts.accepted, &facts.hearing, &facts.heard})
+      *one = set();
+    for (std::uint32_t* one :
+         {&facts.round, &facts.decide_us, &facts.promise_us, &facts.accept_us, &facts.lease_us, &facts.late_us})
+      *one = u32();
+    for (std::size_t links = random_.below(limits::max_links + 1); links > 0; --links)
+      facts.links.push({static_cast<LinkIndex>(random_.below(limits::max_links)),
+                        static_cast<LinkIndex>(random_.below(limits::max_links)), u32()});
+    return facts;
+  }
+
+  JournalPage journal_page() {
+    JournalPage page{u64(), u64(), u64(), random_.chance(50), {}};
+    for (std::size_t entries = random_.below(journal_page_entries + 1); entries > 0; --entries) {
+      page.entries.push(journal_entry());
+      page.entries.back().view = view_facts();
+    }
+    return page;
+  }
+
   OperatorCommand operator_command() {
     return {static_cast<OperatorVerb>(random_.below(8)), static_cast<GroupIndex>(random_.below(limits::max_groups)), node()};
   }
@@ -194,7 +222,9 @@ class RandomMessages {
       case 13:
         return KeyReport{static_cast<KeyStep>(random_.below(3)), key_id(), key_id(), random_.next()};
       case 14: return KeyAsk{key_id(), bytes<32>()};
-      default: return KeyOffer{key_id(), bytes<80>()};
+      case 15: return KeyOffer{key_id(), bytes<80>()};
+      case 16: return JournalAsk{u64(), u64(), set()};
+      default: return journal_page();
     }
   }
 
