@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "disk/tie_breaker_file.hpp"
 #include "runtime/agent/log.hpp"
 
 namespace vigil::agent {
@@ -25,10 +26,20 @@ std::string status_text(Outcome outcome, int exit_status) {
   return "ended with status " + std::to_string(exit_status);
 }
 
+std::unique_ptr<disk::TieBreaker> tie_breaker_of(const ClusterConfig& config) {
+  if (config.quorum.tie_breaker.empty()) return nullptr;
+  return std::make_unique<disk::TieBreakerFile>(config.quorum.tie_breaker.str(), config.cluster_id);
+}
+
 }  // namespace
 
 Agent::Agent(Reactor& reactor, Runner& runner, const ClusterConfig& config, AgentOptions options, OwnedFd socket)
-    : reactor_(reactor), runner_(runner), config_(config), options_(std::move(options)), socket_(std::move(socket)) {
+    : reactor_(reactor),
+      runner_(runner),
+      config_(config),
+      options_(std::move(options)),
+      socket_(std::move(socket)),
+      tie_breaker_(reactor, tie_breaker_of(config), tie_breaker_limit) {
   for (std::size_t i = 0; i < config.groups.size(); ++i) {
     const auto group = static_cast<GroupIndex>(i);
     groups_.push_back(
@@ -117,6 +128,10 @@ void Agent::handle(std::span<const std::byte> packet, bool journal_only) {
     JournalAppend append;
     defect = read_packet(packet, append);
     if (defect == Defect::none && journal_) journal_->append(append.entry);
+  } else if (defect == Defect::none && kind == Kind::use_tie_breaker) {
+    UseTieBreaker request;
+    defect = read_packet(packet, request);
+    if (defect == Defect::none && !journal_only) use_tie_breaker(request);
   } else if (defect == Defect::none) {
     AgentRequest request;
     defect = read_packet(packet, request);
@@ -163,6 +178,22 @@ void Agent::ask_application(const AgentRequest& request) {
     }
     check_ended();
   });
+}
+
+void Agent::use_tie_breaker(const UseTieBreaker& request) {
+  const auto answer = [this, number = request.request](const TieBreakerLane::Outcome& outcome) {
+    TieBreakerUsed used;
+    used.request = number;
+    used.ok = outcome.ok ? 1 : 0;
+    used.held = outcome.held;
+    used.text = outcome.text;
+    send(used);
+  };
+  if (request.session == options_.session)
+    return tie_breaker_.ask({request.win != 0, request.epoch, request.known}, answer);
+  TieBreakerLane::Outcome outcome;
+  outcome.text = "not used: it was meant for an earlier agent";
+  answer(outcome);
 }
 
 void Agent::clean(const AgentRequest& request) {

@@ -22,6 +22,7 @@
 #include "runtime/agent/protocol.hpp"
 #include "runtime/agent/reactor.hpp"
 #include "runtime/agent/runner.hpp"
+#include "runtime/agent/tie_breaker_lane.hpp"
 
 namespace vigil::agent {
 
@@ -59,6 +60,7 @@ class Agent {
   void handle(std::span<const std::byte> packet, bool journal_only);
   void handle_request(const AgentRequest& request);
   void ask_application(const AgentRequest& request);
+  void use_tie_breaker(const UseTieBreaker& request);
   void clean(const AgentRequest& request);
   void run_hooks(const AgentRequest& request);
   void on_hook_failed(const HookLane::Failure& failure);
@@ -89,6 +91,7 @@ class Agent {
   std::unique_ptr<JournalWriter> journal_;
   std::vector<std::unique_ptr<GroupLane>> groups_;
   std::vector<std::unique_ptr<HookLane>> hooks_;  // one a group, and the last for all others
+  TieBreakerLane tie_breaker_;
   std::deque<std::vector<std::byte>> outbox_;
 };
 

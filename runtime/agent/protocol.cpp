@@ -36,6 +36,10 @@ std::size_t size_of(Kind kind) {
       return sizeof(Hello);
     case Kind::agent_down:
       return sizeof(AgentDown);
+    case Kind::use_tie_breaker:
+      return sizeof(UseTieBreaker);
+    case Kind::tie_breaker_used:
+      return sizeof(TieBreakerUsed);
     case Kind::count_:
       break;
   }
@@ -106,5 +110,9 @@ bool fields_are_sane(const HookFailed& m) {
 bool fields_are_sane(const Hello& m) { return m.session > 0 && m.pid > 0; }
 
 bool fields_are_sane(const AgentDown& m) { return m.session > 0; }
+
+bool fields_are_sane(const UseTieBreaker& m) { return m.win <= 1 && (m.win == 0 || !m.epoch.is_genesis()); }
+
+bool fields_are_sane(const TieBreakerUsed& m) { return m.ok <= 1 && fits(m.text); }
 
 }  // namespace vigil::agent

@@ -24,7 +24,7 @@
 namespace vigil::agent {
 
 inline constexpr std::uint32_t protocol_magic = 0x56474c41;  // "VGLA"
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 
 enum class Kind : std::uint16_t {
   request = 1,         // vigild → agent
@@ -34,6 +34,8 @@ enum class Kind : std::uint16_t {
   hook_failed,         // agent → vigild
   hello,               // agent → vigild
   agent_down,          // launcher → vigild
+  use_tie_breaker,     // vigild → agent
+  tie_breaker_used,    // agent → vigild
   count_,
 };
 
@@ -142,6 +144,27 @@ struct AgentDown {
   std::uint32_t restart_in_ms = 0;
 };
 
+// Always answered, once, within tie_breaker_limit; one for an earlier session as failed.
+struct UseTieBreaker {
+  static constexpr Kind kind = Kind::use_tie_breaker;
+  Header header;
+  std::uint32_t session = 0;  // of the last Hello
+  std::uint32_t request = 0;  // echoed
+  std::uint8_t win = 0;       // 1 = win it for `epoch`, 0 = read it
+  Epoch epoch;
+  Epoch known;
+};
+inline constexpr Duration tie_breaker_limit = Duration::from_s(1);
+
+struct TieBreakerUsed {
+  static constexpr Kind kind = Kind::tie_breaker_used;
+  Header header;
+  std::uint32_t request = 0;
+  std::uint8_t ok = 0;
+  Epoch held;  // when ok: for which epoch it is won now
+  BoundedString<255> text;  // when not ok: why
+};
+
 // Why a packet was refused.
 enum class Defect : std::uint8_t { none, too_short, wrong_magic, wrong_version, unknown_kind, wrong_size, bad_field };
 std::string_view to_string(Defect defect);
@@ -156,6 +179,8 @@ bool fields_are_sane(const ApplicationFailed& message);
 bool fields_are_sane(const HookFailed& message);
 bool fields_are_sane(const Hello& message);
 bool fields_are_sane(const AgentDown& message);
+bool fields_are_sane(const UseTieBreaker& message);
+bool fields_are_sane(const TieBreakerUsed& message);
 
 template <typename T>
 concept Packet = std::is_trivially_copyable_v<T> && std::is_same_v<decltype(T::header), Header>;

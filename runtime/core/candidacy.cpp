@@ -1,4 +1,6 @@
 // Becoming coordinator of a new epoch, and having records accepted. See membership.hpp.
+#include <algorithm>
+
 #include "runtime/base/seeded_bugs.hpp"
 #include "runtime/core/membership.hpp"
 #include "runtime/core/quorum.hpp"
@@ -188,7 +190,15 @@ void Membership::go_on_with_promises(const MembershipContext& context, Preparing
   if (!preparing.promised.includes(preparing.desired.members) || tie_breaker_.busy(context.now)) return;
   ballot.tie_breaker = true;
   if (authority_of(config_, ballot) == Authority::none) return;
-  tie_breaker_.win(context.now, preparing.epoch, preparing.base.stamp.epoch, effects);
+  if (first_win_.is_genesis()) first_win_ = preparing.epoch;
+  tie_breaker_.win(context.now, preparing.epoch, std::max(preparing.base.stamp.epoch, won_in_vain_), effects);
+}
+
+// It was won after all, when the answer had been given up: this life alone could have used that epoch, and has not.
+void Membership::note_vain_win(const event::TieBreakerDone& done) {
+  const Epoch held = done.held;
+  if (done.ok && held.proposer == self_ && !first_win_.is_genesis() && first_win_ <= held && proposed_ < held)
+    won_in_vain_ = held;
 }
 
 void Membership::on_tie_breaker(const MembershipContext& context, const event::TieBreakerDone& done, Effects& effects) {
@@ -199,6 +209,7 @@ void Membership::on_tie_breaker(const MembershipContext& context, const event::T
       preparing->epoch != tie_breaker_.epoch())
     return;
   notes_.tie_breaker(answer, effects);
+  note_vain_win(done);
   if (answer != TieBreaker::Answer::ours) return abandon(context, config_.timing.detection);
   preparing->tie_breaker = true;
   go_on_with_promises(context, *preparing, effects);
@@ -301,6 +312,7 @@ void Membership::propose_view(const MembershipContext& context, Authority author
   const DesiredView& wanted = preparing.desired;
   Proposing proposing;
   Record& record = proposing.record;
+  proposed_ = preparing.epoch;
   record.stamp = {preparing.epoch, 1};
   record.view.epoch = preparing.epoch;
   record.view.coordinator = self_;

@@ -73,7 +73,7 @@ struct RunAgent {
 };
 
 // Reads the tie-breaker, or wins it for `epoch` in one compare-and-swap: only while it is not won for an epoch
-// above `known`. Answered by event::TieBreakerDone, always and within limits::tie_breaker_timeout.
+// above `known`. Answered by event::TieBreakerDone, always, and within a second or so (agent::tie_breaker_limit).
 struct UseTieBreaker {
   std::uint32_t request = 0;
   bool win = false;

@@ -6,6 +6,21 @@
 
 namespace vigil {
 
+namespace {
+
+// Why half of the votes are not enough now.
+const char* half_text(TieBreaker::Answer answer) {
+  switch (answer) {
+    case TieBreaker::Answer::lost: return "no quorum: half of the votes, and the tie-breaker is the others'";
+    case TieBreaker::Answer::failed: return "no quorum: half of the votes, and the tie-breaker cannot be used";
+    case TieBreaker::Answer::ours:
+    case TieBreaker::Answer::stale: return "no quorum: half of the votes; about to go for the tie-breaker";
+  }
+  return "no quorum: half of the votes";
+}
+
+}  // namespace
+
 Membership::Membership(const ClusterConfig& config, const NodeOptions& options, Instant now)
     : config_(config),
       self_(options.self),
@@ -268,7 +283,10 @@ void Membership::explain(const MembershipContext& context, NodeStatus& status) c
                            : "hears too few nodes for a quorum";
   } else if (context.now >= lease_.until()) {
     status.role = NodeRole::no_quorum;
-    status.role_text = enough
+    const QuorumRule& own = committed_.view.rule;
+    const bool needs_tie_breaker = enough && !own.is_quorum(context.table->self_heard | NodeSet::of(self_));
+    status.role_text = needs_tie_breaker ? half_text(tie_breaker_.last())
+                       : enough
                            ? "too many nodes lost their memory at once: bring the missing one back, or restart vigild here"
                            : "no quorum: serves nothing until a majority is heard again";
   } else {

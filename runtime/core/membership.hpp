@@ -109,6 +109,7 @@ class Membership {
   void on_nack(const MembershipContext& context, NodeId from, const Nack& nack, Effects& effects);
   Ballot ballot_of(const Preparing& preparing) const;
   bool in_doubt(const Record& record) const;
+  void note_vain_win(const event::TieBreakerDone& done);
   void go_on_with_promises(const MembershipContext& context, Preparing& preparing, Effects& effects);
   void propose_view(const MembershipContext& context, Authority authority, Effects& effects);
   void set_rule(const Preparing& preparing, Authority authority, View& next) const;
@@ -159,6 +160,9 @@ class Membership {
   Epoch bound_;                                  // which
   TieBreaker tie_breaker_;
   Instant next_tie_breaker_read_ = Instant::never();
+  Epoch first_win_;                              // for which this life went for it; genesis: never
+  Epoch proposed_;                               // newest in which this life proposed a view
+  Epoch won_in_vain_;                            // ours, seen in the tie-breaker, and nothing proposed in it
   NodeSet vouched_;                              // until they are heard, or a view was agreed on it
   int rank_ = 0;                                 // our place among those who could lead, when last looked at
   Instant next_fetch_;

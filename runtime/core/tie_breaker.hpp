@@ -20,9 +20,11 @@ class TieBreaker {
   Answer on_done(const event::TieBreakerDone& done) {
     if (!asked_ || done.request != request_) return Answer::stale;
     asked_ = false;
-    if (!done.ok) return Answer::failed;
-    return done.held == epoch_ ? Answer::ours : Answer::lost;
+    last_ = !done.ok ? Answer::failed : done.held == epoch_ ? Answer::ours : Answer::lost;
+    return last_;
   }
+  // What came of the newest use that was answered; stale: there was none.
+  Answer last() const { return last_; }
 
   Epoch epoch() const { return epoch_; }
   Instant asked_at() const { return asked_at_; }
@@ -40,6 +42,7 @@ class TieBreaker {
     effects.push(effect::UseTieBreaker{++request_, win, epoch, known});
   }
 
+  Answer last_ = Answer::stale;
   bool asked_ = false;
   bool winning_ = false;
   std::uint32_t request_ = 0;

@@ -140,6 +140,8 @@ void ViewNotes::refused(NodeId from, const Nack& nack, Effects& effects) {
 }
 
 void ViewNotes::tie_breaker(TieBreaker::Answer answer, Effects& effects) {
+  if (answer == tie_breaker_told_) return;
+  tie_breaker_told_ = answer;
   const bool ours = answer == TieBreaker::Answer::ours;
   const char* const text = ours                                   ? "half of the votes, and the tie-breaker is won"
                            : answer == TieBreaker::Answer::failed ? "half of the votes, and the tie-breaker cannot be reached"
@@ -196,6 +198,7 @@ void ViewNotes::installed(const Record& record, const View& before, Duration lea
   rounds_ = 0;
   given_up_ = 0;
   refusals_told_ = {};
+  tie_breaker_told_ = TieBreaker::Answer::stale;
   const View& view = record.view;
   ViewFacts facts;
   facts.step = ViewStep::installed;

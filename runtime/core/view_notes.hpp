@@ -63,6 +63,7 @@ class ViewNotes {
   std::uint32_t rounds_ = 0;    // since the view in force was installed
   std::uint32_t given_up_ = 0;  // of these, and told
   NodeSet accused_told_;        // once for each silence
+  TieBreaker::Answer tie_breaker_told_ = TieBreaker::Answer::stale;  // stale: none since the view in force
   std::array<NodeSet, nack_reasons> refusals_told_{};
 };
 

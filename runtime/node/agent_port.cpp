@@ -73,6 +73,47 @@ void AgentPort::clean() {
   if (session_ == 0 || !send(agent::bytes_of(request))) clean_request_ = 0;  // Hello asks again
 }
 
+void AgentPort::use(const effect::UseTieBreaker& effect) { ask_tie_breaker(effect); }
+
+void AgentPort::probe_tie_breaker() {
+  if (tie_breaker_use_ == 0) ask_tie_breaker({});
+}
+
+void AgentPort::ask_tie_breaker(const effect::UseTieBreaker& effect) {
+  agent::UseTieBreaker request;
+  request.session = session_;
+  if (++last_tie_breaker_use_ == 0) ++last_tie_breaker_use_;
+  request.request = last_tie_breaker_use_;
+  request.win = effect.win ? 1 : 0;
+  request.epoch = effect.epoch;
+  request.known = effect.known;
+  agent::seal(request);
+  tie_breaker_use_ = request.request;
+  tie_breaker_request_ = effect.request;
+  if (session_ != 0 && send(agent::bytes_of(request))) return;
+  fail_tie_breaker("vigil-agent, which would use it, is down or does not keep up");
+}
+
+void AgentPort::fail_tie_breaker(std::string_view why) {
+  if (tie_breaker_use_ == 0) return;
+  agent::TieBreakerUsed used;
+  used.request = tie_breaker_use_;
+  used.text = why;
+  on_tie_breaker(used);
+}
+
+void AgentPort::on_tie_breaker(const agent::TieBreakerUsed& used) {
+  if (used.request != tie_breaker_use_) return;
+  tie_breaker_use_ = 0;
+  // It is read again and again: told when it begins, changes or ends.
+  if (used.ok != 0 && !tie_breaker_trouble_.empty()) log_.write(LogLevel::notice, "the tie-breaker answers again");
+  if (used.ok == 0 && tie_breaker_trouble_ != used.text)
+    log_.write(LogLevel::error, "the tie-breaker cannot be used: ", used.text.view());
+  tie_breaker_trouble_ = used.ok != 0 ? BoundedString<255>{} : used.text;
+  if (tie_breaker_request_ == 0) return;
+  listener_.on_agent_event(event::TieBreakerDone{tie_breaker_request_, used.ok != 0, used.held});
+}
+
 void AgentPort::append(const JournalEntry& entry) {
   agent::JournalAppend append;
   append.entry = entry;
@@ -118,6 +159,9 @@ void AgentPort::handle(std::span<const std::byte> packet) {
   if (agent::HookFailed hook; kind == agent::Kind::hook_failed &&
                               (defect = read_packet(packet, hook)) == agent::Defect::none)
     return listener_.on_hook_problem(hook.problem, hook.event, hook.group, hook.text.view());
+  if (agent::TieBreakerUsed used; kind == agent::Kind::tie_breaker_used &&
+                                  (defect = read_packet(packet, used)) == agent::Defect::none)
+    return on_tie_breaker(used);
   if (agent::Hello hello; kind == agent::Kind::hello && (defect = read_packet(packet, hello)) == agent::Defect::none) {
     session_ = hello.session;
     return listener_.on_agent_ready();
@@ -127,6 +171,7 @@ void AgentPort::handle(std::span<const std::byte> packet) {
     session_ = 0;
     clean_request_ = 0;
     log_.write(LogLevel::error, "vigil-agent died; it is started again");
+    fail_tie_breaker("vigil-agent died while it used it");
     return listener_.on_agent_event(event::AgentState{false});
   }
   log_.write(LogLevel::warning, "a packet of the agent was refused: ", agent::to_string(defect));

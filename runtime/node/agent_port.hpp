@@ -34,12 +34,24 @@ class AgentPort : private RingHandler {
   // Stop whatever may run here; answered by on_agent_cleaned().
   void clean();
   void append(const JournalEntry& entry);
+  // Answered by event::TieBreakerDone, at once where no agent can be asked. Of several uses the newest alone is
+  // answered: a core has one under way, and what an earlier one gave up is nobody's.
+  void use(const effect::UseTieBreaker& effect);
+  // Reads it, unless it is in use, so that one that is broken is known before it is needed.
+  void probe_tie_breaker();
+  // The core that asked is no more: its request's number may mean something else to the next one.
+  void forget_tie_breaker() { tie_breaker_request_ = 0; }
+  // Why the tie-breaker failed when it was last used; empty: it did not.
+  std::string_view tie_breaker_trouble() const { return tie_breaker_trouble_.view(); }
   bool serving() const { return session_ != 0; }
 
  private:
   void on_ready(std::uint32_t tag, std::uint32_t events) override;
   void handle(std::span<const std::byte> packet);
   void on_reply(const agent::AgentReply& reply);
+  void ask_tie_breaker(const effect::UseTieBreaker& use);
+  void fail_tie_breaker(std::string_view why);
+  void on_tie_breaker(const agent::TieBreakerUsed& used);
   bool send(std::span<const std::byte> packet);
 
   agent::Launched launched_;
@@ -49,6 +61,10 @@ class AgentPort : private RingHandler {
   std::uint32_t clean_request_ = 0;
   std::uint32_t next_clean_ = 0;
   std::uint64_t journal_lost_ = 0;
+  std::uint32_t tie_breaker_use_ = 0;      // as the agent knows it; 0: none under way
+  std::uint32_t last_tie_breaker_use_ = 0;
+  std::uint32_t tie_breaker_request_ = 0;  // of the core, for this use; 0: nobody's
+  BoundedString<255> tie_breaker_trouble_;
 };
 
 }  // namespace vigil

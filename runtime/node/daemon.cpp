@@ -16,6 +16,7 @@ namespace vigil {
 namespace {
 
 constexpr Duration housekeeping = Duration::from_s(1);
+constexpr Duration tie_breaker_probe = Duration::from_s(5);
 constexpr Duration clean_retry = Duration::from_s(5);
 // Wall clocks are told this often, and at once when this node's own was set by more than a second.
 constexpr Duration greeting = Duration::from_s(10);
@@ -132,6 +133,7 @@ void Daemon::load_journal() {
 
 void Daemon::start_core() {
   ++life_;
+  agent_.forget_tie_breaker();
   NodeOptions node;
   node.self = options_.self;
   node.incarnation = incarnation_;
@@ -231,6 +233,8 @@ void Daemon::carry_out(const Effect& effect) {
     VIGIL_PROBE2(address_removed, remove->group, remove->address);
   } else if (const auto* run = std::get_if<effect::RunAgent>(&effect)) {
     agent_.run(*run, core_->committed().stamp, boottime_now(), realtime_ns());
+  } else if (const auto* use = std::get_if<effect::UseTieBreaker>(&effect)) {
+    agent_.use(*use);
   } else if (const auto* persist = std::get_if<effect::Persist>(&effect)) {
     state_->save(life_ << life_shift | persist->token, persist->state);
   } else if (const auto* entry = std::get_if<effect::Journal>(&effect)) {
@@ -374,6 +378,10 @@ void Daemon::keep_house(Instant now) {
                           : now < settled_at_ ? wire::Standing::newcomer
                                               : wire::Standing::settled);
   tell_time(now);
+  if (!config_.quorum.tie_breaker.empty() && now >= next_tie_breaker_probe_) {
+    next_tie_breaker_probe_ = now + tie_breaker_probe;
+    agent_.probe_tie_breaker();
+  }
   if (!transport_.muted() || now - own_id_taken_ < other_gone) return;
   transport_.mute(false);
   start_afresh("the other machine that used this node's id is gone");
@@ -520,6 +528,8 @@ void Daemon::describe(NodeStatus& status) {
     status.role_text = "another machine runs under this node's id, and was first: stays out until that one is gone";
   }
   keys_->describe(config_, key_context(), status);
+  if (!agent_.tie_breaker_trouble().empty() && !status.problems.full())
+    status.problems.push(std::string_view("the tie-breaker cannot be used: " + std::string(agent_.tie_breaker_trouble())));
   transport_.refusals().each([&](const Refusal& refusal) {
     if (!status.problems.full()) status.problems.push(std::string_view(transport_.describe(refusal)));
   });

@@ -145,6 +145,7 @@ class Daemon : private TransportListener,
   Instant settled_at_;              // by then this life has listened whether its id is taken
   Duration told_offset_;            // of the wall clock, when it was last told to everybody
   Instant next_greeting_;
+  Instant next_tie_breaker_probe_;
   Instant own_id_taken_;            // when another machine last proved to run under our id
   Instant clean_again_ = Instant::never();
   std::uint64_t life_ = 0;          // counts cores: an answer to an earlier one's write is not for this one

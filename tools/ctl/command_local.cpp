@@ -19,6 +19,9 @@ int run_check_config(const std::string& path) {
   std::printf("%s: ok: cluster %s, %zu nodes, %zu networks, %zu groups, %zu hooks, profile %s, hash %s\n", path.c_str(),
               config.name.c_str(), config.nodes.size(), config.networks.size(), config.groups.size(),
               config.hooks.size(), std::string(word(config.profile)).c_str(), hex_text(config.hash).c_str());
+  if (!config.quorum.tie_breaker.empty())
+    std::printf("an even split is decided by %s: every node must reach it, and it is made once with truncate -s 8192\n",
+                config.quorum.tie_breaker.c_str());
   return exit_ok;
 }
 

@@ -76,6 +76,7 @@ struct AgentBench : Bench {
       AgentReply reply;
       ApplicationFailed failed;
       HookFailed hook;
+      TieBreakerUsed used;
       if (read_packet(packet, hello) == Defect::none) {
         heard += "hello" + std::to_string(hello.session) + " ";
       } else if (read_packet(packet, reply) == Defect::none) {
@@ -87,6 +88,8 @@ struct AgentBench : Bench {
         heard += "failed" + std::to_string(failed.group) + " ";
       } else if (read_packet(packet, hook) == Defect::none) {
         heard += "hook" + std::to_string(hook.hook) + "/" + std::string(to_string(hook.problem)) + " ";
+      } else if (read_packet(packet, used) == Defect::none) {
+        heard += "tie" + std::to_string(used.request) + (used.ok != 0 ? ":" + std::to_string(used.held.counter) : ":no") + " ";
       } else {
         heard += "? ";
       }
@@ -139,6 +142,32 @@ void a_hanging_group_holds_up_no_other(void**) {
   assert_true(bench.hears("hello1 2:ok 3:ok ", Duration::from_s(2)));
   bench.ask(Verb::stop, 1, 4);
   assert_true(bench.hears("hello1 2:ok 3:ok 1:killed 4:ok "));
+}
+
+// I7: neither waits for the other.
+void the_tie_breaker_is_used_beside_a_hanging_group(void**) {
+  AgentBench bench;
+  bench.config->quorum.tie_breaker = Path(bench.dir / "tie");
+  std::ofstream(bench.dir / "tie").flush();
+  assert_true(bench.open());
+  bench.ask(Verb::start, 1, 1);
+  assert_true(bench.until([&] { return bench.trace() == "start db\n"; }));
+  UseTieBreaker use;
+  use.session = 1;
+  const auto ask = [&](bool win, Epoch epoch, Epoch known) {
+    ++use.request;
+    use.win = win ? 1 : 0;
+    use.epoch = epoch;
+    use.known = known;
+    bench.send(use);
+  };
+  ask(true, {5, 0}, {1, 0});
+  ask(true, {9, 1}, {4, 0});
+  ask(false, {}, {});
+  assert_true(bench.hears("hello1 tie1:5 tie2:5 tie3:5 ", Duration::from_s(2)));
+  use.session = 2;
+  ask(true, {9, 1}, {5, 0});
+  assert_true(bench.hears("hello1 tie1:5 tie2:5 tie3:5 tie4:no "));
 }
 
 void requests_of_another_session_are_refused(void**) {
@@ -285,6 +314,7 @@ void an_earlier_agent_is_waited_for(void**) {
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(requests_are_answered),
                               cmocka_unit_test(a_hanging_group_holds_up_no_other),
+                              cmocka_unit_test(the_tie_breaker_is_used_beside_a_hanging_group),
                               cmocka_unit_test(requests_of_another_session_are_refused),
                               cmocka_unit_test(unknown_groups_and_broken_packets_do_no_harm),
                               cmocka_unit_test(clean_stops_the_groups_of_this_node),

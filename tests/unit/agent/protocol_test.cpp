@@ -100,6 +100,31 @@ void fields_are_checked(void**) {
   assert_int_equal(read_packet(packet_of(append), read), Defect::bad_field);
 }
 
+void uses_of_the_tie_breaker_are_checked(void**) {
+  UseTieBreaker use;
+  use.request = 3;
+  use.win = 1;
+  use.epoch = {9, 1};
+  seal(use);
+  UseTieBreaker read;
+  assert_int_equal(read_packet(packet_of(use), read), Defect::none);
+  assert_true((read.epoch == Epoch{9, 1}));
+  use.epoch = {};
+  assert_int_equal(read_packet(packet_of(use), read), Defect::bad_field);  // won for no epoch
+  use.win = 0;
+  assert_int_equal(read_packet(packet_of(use), read), Defect::none);
+  use.win = 2;
+  assert_int_equal(read_packet(packet_of(use), read), Defect::bad_field);
+
+  TieBreakerUsed used;
+  used.ok = 1;
+  seal(used);
+  TieBreakerUsed told;
+  assert_int_equal(read_packet(packet_of(used), told), Defect::none);
+  std::memset(static_cast<void*>(&used.text), 0xff, sizeof(used.text));
+  assert_int_equal(read_packet(packet_of(used), told), Defect::bad_field);
+}
+
 // Random bytes behind a good header, and random damage to good packets: never accepted with a field
 // out of its range, whatever comes.
 void random_bytes_do_no_harm(void**) {
@@ -133,6 +158,7 @@ int main() {
                               cmocka_unit_test(every_other_length_is_refused),
                               cmocka_unit_test(a_packet_of_another_kind_is_refused),
                               cmocka_unit_test(fields_are_checked),
+                              cmocka_unit_test(uses_of_the_tie_breaker_are_checked),
                               cmocka_unit_test(random_bytes_do_no_harm)};
   return cmocka_run_group_tests_name("agent/protocol", tests, nullptr, nullptr);
 }

@@ -87,6 +87,8 @@ class ClusterRig {
   void mute_adapter(NodeId node, AdapterIndex adapter, bool bad) { machines_[node].bad_adapter[adapter] = bad; }
   void fail_storage(bool fail) { storage_fails_ = fail; }
   void fail_tie_breaker(bool fail) { tie_breaker_reachable_ = !fail; }
+  // It does what it is asked, and the answers are lost.
+  void mute_tie_breaker(bool mute) { tie_breaker_answers_ = !mute; }
   void operate(NodeId at, OperatorCommand what) { step(at, event::OperatorAsked{++operator_id_, what}); }
   void feed(NodeId node, const Event& event) { step(node, event); }
 
@@ -384,7 +386,7 @@ class ClusterRig {
   // One register that all share; it is used at the moment of asking.
   void use_tie_breaker(NodeId node, const effect::UseTieBreaker& use) {
     if (use.win && tie_breaker_reachable_ && tie_breaker_ <= use.known) tie_breaker_ = use.epoch;
-    later_event(node, command, event::TieBreakerDone{use.request, tie_breaker_reachable_, tie_breaker_});
+    later_event(node, command, event::TieBreakerDone{use.request, tie_breaker_reachable_ && tie_breaker_answers_, tie_breaker_});
   }
 
   void run_agent(NodeId node, const effect::RunAgent& run) {
@@ -463,6 +465,7 @@ class ClusterRig {
   Instant now_{1'000'000'000};
   bool storage_fails_ = false;
   bool tie_breaker_reachable_ = true;
+  bool tie_breaker_answers_ = true;
   Epoch tie_breaker_;
   std::uint64_t operator_id_ = 0;
   int violations_ = 0;

@@ -173,6 +173,37 @@ void without_the_tie_breaker_half_is_nothing(void**) {
   assert_true(rig.run_until([&] { return rig.serves(beta); }));
 }
 
+// It was won, and nobody was told: an epoch in which nothing was begun must not bind its owner.
+void a_win_that_was_never_told_binds_nobody(void**) {
+  for (const NodeId dies : {alpha, beta}) {
+    Pair c;
+    ClusterRig& rig = c.boot();
+    const NodeId other = static_cast<NodeId>(1 - dies);
+    rig.mute_tie_breaker(true);
+    rig.crash(dies);
+    rig.run(second * 3);
+    assert_int_equal(servers(rig), 0);
+    assert_non_null(strstr(rig.status(other).role_text.c_str(), "the tie-breaker cannot be used"));
+    rig.mute_tie_breaker(false);
+    assert_true(rig.run_until([&] { return rig.settled(only(other)) && rig.serves(other); }, second * 5));
+  }
+  // Cut off instead: the half that won in vain goes on, the other says whose it is.
+  Pair c;
+  ClusterRig& rig = c.boot();
+  rig.mute_tie_breaker(true);
+  rig.part({only(alpha), only(beta)});
+  rig.run(second * 3);
+  assert_int_equal(servers(rig), 0);
+  rig.mute_tie_breaker(false);
+  assert_true(rig.run_until([&] { return servers(rig) == 1; }, second * 5));
+  rig.run(second * 3);
+  assert_int_equal(servers(rig), 1);
+  const NodeId loser = rig.serves(alpha) ? beta : alpha;
+  assert_non_null(strstr(rig.status(loser).role_text.c_str(), "the tie-breaker is the others'"));
+  assert_int_equal(rig.count_lines("the tie-breaker is the others'") <= 2, 1);  // told, and not at each try
+  assert_int_equal(rig.violations(), 0);
+}
+
 // ---- weights, the operator, a start of all -----------------------------------------------------------
 
 void a_heavy_node_goes_on_alone(void**) {
@@ -244,6 +275,7 @@ int main() {
       cmocka_unit_test(exactly_one_of_two_goes_on),
       cmocka_unit_test(one_of_two_dies_and_the_other_takes_over),
       cmocka_unit_test(without_the_tie_breaker_half_is_nothing),
+      cmocka_unit_test(a_win_that_was_never_told_binds_nobody),
       cmocka_unit_test(a_heavy_node_goes_on_alone),
       cmocka_unit_test(the_operators_word_brings_the_last_back),
       cmocka_unit_test(whoever_is_heard_is_not_down_on_anybodys_word),

@@ -410,6 +410,95 @@ void packets_that_are_none_are_refused_and_said(void**) {
   assert_int_equal(refusals, 5);
 }
 
+effect::UseTieBreaker winning(std::uint32_t request) { return {request, true, {9, 1}, {4, 0}}; }
+
+agent::TieBreakerUsed used(std::uint32_t use, bool ok, const char* why = "") {
+  agent::TieBreakerUsed packet;
+  packet.request = use;
+  packet.ok = ok ? 1 : 0;
+  packet.held = {9, 1};
+  packet.text = why;
+  return packet;
+}
+
+void uses_of_the_tie_breaker_are_asked_and_answered(void**) {
+  Fixture f;
+  f.hello();
+  f.port->use(winning(3));
+  agent::UseTieBreaker asked;
+  assert_true(f.next(asked));
+  assert_int_equal(asked.session, 7);
+  assert_int_equal(asked.win, 1);
+  assert_true((asked.epoch == Epoch{9, 1} && asked.known == Epoch{4, 0}));
+  f.say(used(asked.request + 1, true));  // of no use that is known
+  assert_int_equal(f.heard.events.size(), 0);
+  f.say(used(asked.request, true));
+  f.say(used(asked.request, true));  // answered already
+  assert_int_equal(f.heard.events.size(), 1);
+  const auto* done = f.heard.last<event::TieBreakerDone>();
+  assert_non_null(done);
+  assert_int_equal(done->request, 3);
+  assert_true(done->ok && done->held == Epoch({9, 1}));
+  assert_true(f.port->tie_breaker_trouble().empty());
+}
+
+// A core's request is numbered from 1 again: what an earlier core asked must not answer it.
+void the_answer_to_an_earlier_core_is_nobodys(void**) {
+  Fixture f;
+  f.hello();
+  f.port->use(winning(1));
+  agent::UseTieBreaker first;
+  assert_true(f.next(first));
+  f.port->forget_tie_breaker();
+  f.port->use(winning(1));
+  agent::UseTieBreaker second;
+  assert_true(f.next(second));
+  f.say(used(first.request, true));
+  assert_int_equal(f.heard.events.size(), 0);
+  f.port->forget_tie_breaker();
+  f.say(used(second.request, true));
+  assert_int_equal(f.heard.events.size(), 0);
+}
+
+void without_an_agent_the_tie_breaker_fails_at_once(void**) {
+  Fixture f;
+  f.port->use(winning(1));
+  const auto* never_up = f.heard.last<event::TieBreakerDone>();
+  assert_true(never_up != nullptr && !never_up->ok && never_up->request == 1);
+  f.hello();
+  f.port->use(winning(2));
+  assert_int_equal(f.heard.events.size(), 1);
+  agent::AgentDown down;
+  down.session = 7;
+  f.say(down);
+  assert_int_equal(f.heard.events.size(), 3);
+  const auto* died = std::get_if<event::TieBreakerDone>(&f.heard.events[1]);
+  assert_true(died != nullptr && !died->ok && died->request == 2);
+  assert_non_null(f.heard.last<event::AgentState>());
+}
+
+void trouble_with_the_tie_breaker_is_said_once_and_known_early(void**) {
+  Fixture f;
+  f.hello();
+  for (int i = 0; i < 3; ++i) {
+    f.port->probe_tie_breaker();
+    f.port->probe_tie_breaker();  // one is under way
+    agent::UseTieBreaker asked;
+    assert_true(f.next(asked));
+    assert_int_equal(asked.win, 0);
+    assert_false(f.next(asked));
+    f.say(used(asked.request, i == 2, i == 2 ? "" : "the disk is gone"));
+    assert_int_equal(f.port->tie_breaker_trouble().empty(), i == 2);
+  }
+  assert_int_equal(f.heard.events.size(), 0);  // no core had asked
+  f.log.reset();  // writes what is left
+  f.log.emplace();
+  const std::string said = f.captured.text();
+  const std::size_t first = said.find("the disk is gone");
+  assert_true(first != std::string::npos && said.find("the disk is gone", first + 1) == std::string::npos);
+  assert_true(said.find("answers again") != std::string::npos);
+}
+
 void the_launchers_death_is_told(void**) {
   Fixture f;
   f.hello();
@@ -433,6 +522,10 @@ int main() {
       cmocka_unit_test(a_new_agent_is_a_new_session),
       cmocka_unit_test(journal_entries_arrive_whole),
       cmocka_unit_test(packets_that_are_none_are_refused_and_said),
+      cmocka_unit_test(uses_of_the_tie_breaker_are_asked_and_answered),
+      cmocka_unit_test(the_answer_to_an_earlier_core_is_nobodys),
+      cmocka_unit_test(without_an_agent_the_tie_breaker_fails_at_once),
+      cmocka_unit_test(trouble_with_the_tie_breaker_is_said_once_and_known_early),
       cmocka_unit_test(the_launchers_death_is_told),
   };
   return cmocka_run_group_tests_name("node/agent_port", tests, nullptr, nullptr);
