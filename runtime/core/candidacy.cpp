@@ -70,10 +70,15 @@ Duration Membership::patience(const MembershipContext& context, const DesiredVie
     // Who was just late hears the dead a little longer than others do, and would blame the others for it.
     if (!only_restarted && context.detector->late_recently(context.now)) wait = wait + config_.timing.detection;
   }
-  // Of two halves that race for the tie-breaker, the coordinator's is to win it: it may suspect an interval later,
-  // and takes a step to collect its promises.
-  if (member && !base.view.is_quorum(desired.kept) && !desired.kept.has(base.view.coordinator))
-    wait = wait + config_.timing.tie_head_start();
+  if (member && !base.view.is_quorum(desired.kept)) {
+    // Of two halves that race for the tie-breaker, the coordinator's is to win it: it may suspect an interval later,
+    // and takes a step to collect its promises.
+    if (!desired.kept.has(base.view.coordinator)) wait = wait + config_.timing.tie_head_start();
+    // But not if it could only win it and serve nobody.
+    bool of_use = false;
+    for (NodeId node : desired.kept) of_use = of_use || context.facts.networks_up[node] != 0;
+    if (!of_use) wait = wait + config_.timing.detection;
+  }
   // At a cold start wait for more nodes, as long as they may still come in one go.
   if (!member && desired.members.count() < static_cast<int>(config_.nodes.size()))
     wait = wait + config_.timing.detection + config_.timing.admission();

@@ -137,6 +137,21 @@ void exactly_one_of_two_goes_on(void**) {
   }
 }
 
+// Its cables are out: it could win, and serve nobody.
+void a_half_without_a_network_leaves_it_to_the_other(void**) {
+  for (const NodeId unplugged : {alpha, beta}) {
+    Pair c;
+    ClusterRig& rig = c.boot();
+    const NodeId other = static_cast<NodeId>(1 - unplugged);
+    rig.feed(unplugged, event::AdapterChanged{0, false});
+    rig.part({only(alpha), only(beta)});
+    assert_true(rig.run_until([&] { return rig.settled(only(other)) && rig.serves(other); }, second));
+    rig.run(second * 5);
+    assert_false(rig.quorate(unplugged));
+    assert_int_equal(rig.violations(), 0);
+  }
+}
+
 void one_of_two_dies_and_the_other_takes_over(void**) {
   for (const NodeId dies : {alpha, beta}) {
     Pair c;
@@ -273,6 +288,7 @@ int main() {
       cmocka_unit_test(whoever_leaves_gives_the_last_a_rule_of_its_own),
       cmocka_unit_test(a_power_cut_of_all_is_survived_when_all_return),
       cmocka_unit_test(exactly_one_of_two_goes_on),
+      cmocka_unit_test(a_half_without_a_network_leaves_it_to_the_other),
       cmocka_unit_test(one_of_two_dies_and_the_other_takes_over),
       cmocka_unit_test(without_the_tie_breaker_half_is_nothing),
       cmocka_unit_test(a_win_that_was_never_told_binds_nobody),
