@@ -43,6 +43,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(EventName::count
     "node_refused",
     "clock_apart",
     "key_rotation",
+    "quorum_rule",
 };
 }  // namespace
 

@@ -44,6 +44,7 @@ enum class EventName : std::uint8_t {
   node_refused,        // a node is kept out: another key, another version, a duplicate id or name
   clock_apart,         // a node's wall clock is far from the others'
   key_rotation,        // the cluster key is being changed, or was
+  quorum_rule,         // votes are counted by another rule
   count_,
 };
 

@@ -50,6 +50,7 @@ constexpr bool about_membership(const JournalEntry& entry) {
     case EventName::view_change:
     case EventName::quorum_lost:
     case EventName::quorum_regained:
+    case EventName::quorum_rule:
     case EventName::config_mismatch:
     case EventName::node_refused:
     case EventName::clock_apart:

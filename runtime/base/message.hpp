@@ -143,6 +143,9 @@ struct OperatorCommand {
   OperatorVerb verb = OperatorVerb::move_group;
   GroupIndex group = no_index;
   NodeId node = no_node;
+  // quorum_override: the nodes that the operator named. Nobody vouches for one that fell silent after that. It
+  // is carried out where it is given, so this does not travel between nodes.
+  NodeSet vouched = {};
 };
 
 struct OperatorRequest {

@@ -49,9 +49,11 @@ void read_quorum(const Value& table, Draft& draft, Diagnostics& diagnostics) {
   draft.quorum_policy = reader.choice("policy", Need::optional, quorum_policies);
   draft.wait_for_all = reader.boolean("wait_for_all").value;
   draft.tie_breaker = reader.text("tie_breaker", Need::optional, limits::path_length);
-  if (draft.tie_breaker.present && draft.tie_breaker.value.front() != '/')
+  if (draft.tie_breaker.present && draft.tie_breaker.value.front() != '/') {
     diagnostics.error(draft.tie_breaker.at, "'tie_breaker' in [cluster.quorum] is '" + draft.tie_breaker.value +
                                                 "'; expected an absolute path");
+    draft.tie_breaker = {};
+  }
   reader.finish();
 }
 

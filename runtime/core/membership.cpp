@@ -262,11 +262,23 @@ void Membership::on_message(const MembershipContext& context, NodeId from, Incar
   }
 }
 
+void Membership::explain_quorum(QuorumStatus& quorum) const {
+  const View& view = committed_.view.exists() ? committed_.view : voter_.accepted().view;
+  quorum.configured = configured_rule(config_);
+  quorum.rule = view.exists() ? view.rule : quorum.configured;
+  quorum.also = view.also;
+  quorum.members = view.members;
+  quorum.vouched = vouched_;
+  quorum.start_needs_every_voter = starts_with_every_voter(config_) || decides_by_own_quorum(config_, view);
+}
+
 void Membership::explain(const MembershipContext& context, NodeStatus& status) const {
   status.committed = committed_;
   const View& known = voter_.accepted().view;
   const QuorumRule rule = known.exists() ? known.rule : configured_rule(config_);
-  const bool enough = rule.is_quorum_holding(context.table->self_heard | NodeSet::of(self_));
+  const NodeSet present = context.table->self_heard | NodeSet::of(self_);
+  const bool enough = rule.is_quorum_holding(present);
+  explain_quorum(status.quorum);
   if (voter_.storage_failed()) {
     status.role = NodeRole::waiting;
     status.role_text = "its state cannot be stored: free or repair the disk of the state directory";
@@ -278,9 +290,13 @@ void Membership::explain(const MembershipContext& context, NodeStatus& status) c
     status.role_text = "restarted: waits until leases acknowledged earlier are over";
   } else if (!member()) {
     status.role = NodeRole::joining;
-    status.role_text = enough
-                           ? "waits to be admitted"
-                           : "hears too few nodes for a quorum";
+    bool living = false;
+    for (NodeId node : context.table->self_heard) living = living || context.table->peers[node].latest.quorate;
+    const bool lacks_voters = status.quorum.start_needs_every_voter && !living &&
+                              !(present | vouched_).includes(status.quorum.configured.voters);
+    status.role_text = lacks_voters ? "a start needs every node with a vote, and not all are heard; see 'vigil quorum'"
+                       : enough     ? "waits to be admitted"
+                                    : "hears too few nodes for a quorum";
   } else if (context.now >= lease_.until()) {
     status.role = NodeRole::no_quorum;
     const QuorumRule& own = committed_.view.rule;

@@ -65,6 +65,7 @@ class Membership {
   // This incarnation was voted out: it must start afresh.
   bool expelled() const { return expelled_; }
   void explain(const MembershipContext& context, NodeStatus& status) const;
+  void explain_quorum(QuorumStatus& quorum) const;
 
  private:
   struct Idle {};

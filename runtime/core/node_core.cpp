@@ -256,6 +256,8 @@ void NodeCore::Parts::follow_record() {
       run_hooks(EventName::node_up_complete, node, no_index, no_index);
     }
   run_hooks(EventName::view_change, record.view.coordinator, no_index, no_index);
+  if (before.exists() && !(before.rule == record.view.rule))
+    run_hooks(EventName::quorum_rule, record.view.coordinator, no_index, no_index);
 }
 
 void NodeCore::Parts::follow_adapters(std::uint8_t changed) {

@@ -67,6 +67,7 @@ struct NodeCore::Parts {
 
   // operator_desk.cpp
   void on_operator(Instant now, const event::OperatorAsked& asked);
+  const char* objection_to_override(NodeSet down, NodeSet named) const;
   void on_vouched(Instant now, const event::OperatorAsked& asked);
   void ask_to_leave(Instant now);
   void on_operator_reply(const OperatorReply& reply);

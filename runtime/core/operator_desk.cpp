@@ -1,6 +1,7 @@
 // What operators ask of this node is carried to the coordinator, repeated until answered, and answered
 // in the end whatever happens. See node_parts.hpp.
 #include "runtime/core/node_parts.hpp"
+#include "runtime/core/quorum.hpp"
 
 namespace vigil {
 
@@ -35,6 +36,15 @@ void NodeCore::Parts::on_operator(Instant now, const event::OperatorAsked& asked
     scratch.push(effect::OperatorAnswer{asked.id, false, "too many commands at once; try again in a moment"});
 }
 
+// Why the operator's word that these are down cannot take the place of a quorum here; nullptr: it can.
+const char* NodeCore::Parts::objection_to_override(NodeSet down, NodeSet named) const {
+  if (down.empty()) return "refused: every other node is heard here; see 'vigil quorum' for what is waited for";
+  if (!named.includes(down)) return "refused: a node that you have not named is silent too; look again with 'vigil quorum'";
+  if (!rule_of(config, QuorumKind::overridden, table.self_heard | NodeSet::of(self)).exists())
+    return "refused: no node that is heard here has a vote";
+  return nullptr;
+}
+
 // Without a quorum there is nobody to ask: the operator's word takes the place of the votes that are missing.
 void NodeCore::Parts::on_vouched(Instant now, const event::OperatorAsked& asked) {
   NodeSet down = NodeSet::of(asked.command.node);
@@ -42,6 +52,10 @@ void NodeCore::Parts::on_vouched(Instant now, const event::OperatorAsked& asked)
     down = {};
     for (std::size_t i = 0; i < config.nodes.size(); ++i)
       if (i != self && !table.self_heard.has(static_cast<NodeId>(i))) down.add(static_cast<NodeId>(i));
+    if (const char* objection = objection_to_override(down, asked.command.vouched); objection != nullptr) {
+      scratch.push(effect::OperatorAnswer{asked.id, false, objection});
+      return;
+    }
   }
   effect::OperatorAnswer answer{asked.id, membership.vouch(membership_context(now), down), {}};
   membership_due = true;
@@ -52,7 +66,7 @@ void NodeCore::Parts::on_vouched(Instant now, const event::OperatorAsked& asked)
   else
     answer.text = "it counts as down on your word, also for the quorum, until it is heard here again";
   if (answer.accepted)
-    for (NodeId node : down) note(JournalKind::decided, EventName::node_down, node, "counts as down on the operator's word");
+    for (NodeId node : down) note(JournalKind::observed, EventName::quorum_rule, node, "counts as down on the operator's word");
   scratch.push(answer);
 }
 

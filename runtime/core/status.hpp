@@ -72,6 +72,17 @@ struct LocalGroupStatus {
   std::array<AdapterIndex, limits::max_group_addresses> adapter_of{};  // where each address is, no_index: nowhere
 };
 
+// By which rule this node counts votes, and on whose word.
+struct QuorumStatus {
+  QuorumRule rule;        // of the view in force; before there is one: of the newest known, or the configuration's
+  QuorumRule also;        // while the rule changes, the one before counts too
+  QuorumRule configured;
+  NodeSet members;        // of that view
+  NodeSet vouched;        // down on the operator's word, until a view is agreed that counts on it
+  bool start_needs_every_voter = false;  // when no view lives
+  bool operator==(const QuorumStatus&) const = default;
+};
+
 struct NodeStatus {
   NodeId self = no_node;
   NodeRole role = NodeRole::waiting;
@@ -79,6 +90,7 @@ struct NodeStatus {
   Incarnation incarnation;
   Record committed;
   bool quorate = false;
+  QuorumStatus quorum;
   Duration lease_left;
   std::uint64_t lease_gaps = 0;     // spurious outages: lease ran out on a healthy member
   std::uint64_t late_count = 0;

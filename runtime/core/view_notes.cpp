@@ -1,5 +1,9 @@
 #include "runtime/core/view_notes.hpp"
 
+#include <cstdio>
+
+#include "runtime/core/quorum.hpp"
+
 namespace vigil {
 
 namespace {
@@ -59,6 +63,25 @@ void add_links(const ClusterConfig& config, const PeerTable& table, const Detect
     }
     facts.links.push(silence);
   }
+}
+
+// Told when votes are counted otherwise than before, and when this node enters under a rule that is not the
+// configuration's.
+bool rule_is_news(const View& view, const View& before, const QuorumRule& configured) {
+  return !(view.rule == (before.exists() ? before.rule : configured));
+}
+
+BoundedString<95> rule_text(const View& view, const View& before, const QuorumRule& configured) {
+  const char* why = view.rule == configured                     ? "as configured"
+                    : view.rule.kind == QuorumKind::overridden ? "on the operator's word"
+                                                               : "last man standing";
+  char text[96];
+  const int length = std::snprintf(text, sizeof text, "%s: %d of %d votes needed from now on", why, view.rule.needed,
+                             view.rule.votes_of(view.rule.voters));
+  if (before.exists() && length > 0)
+    std::snprintf(text + length, sizeof text - static_cast<std::size_t>(length), ", before %d of %d",
+                            before.rule.needed, before.rule.votes_of(before.rule.voters));
+  return BoundedString<95>(std::string_view(text));
 }
 
 }  // namespace
@@ -207,6 +230,9 @@ void ViewNotes::installed(const Record& record, const View& before, Duration lea
   facts.members = view.members;
   facts.lease_us = us_between(Instant{}, Instant{} + leases);
   push(effects, JournalKind::decided, EventName::view_change, view.coordinator, {}, "view installed", facts);
+  const QuorumRule configured = configured_rule(config_);
+  if (rule_is_news(view, before, configured))
+    push(effects, JournalKind::decided, EventName::quorum_rule, view.coordinator, {}, rule_text(view, before, configured).view(), {});
   for (NodeId node : before.members - view.members)
     push(effects, JournalKind::decided, EventName::node_down, node, {},
          record.expelled.has(node) ? "expelled by vote" : "left in good order", {});

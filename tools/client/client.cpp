@@ -188,6 +188,7 @@ Result<ClusterPicture> Client::status() {
     if (const auto* problem = std::get_if<reply::Problem>(&reply))
       return picture.problems.push_back(problem->text.str()), true;
     if (const auto* keys = std::get_if<reply::Keys>(&reply)) return picture.keys = keys->state, true;
+    if (const auto* quorum = std::get_if<reply::Quorum>(&reply)) return picture.quorum = *quorum, true;
     return false;
   };
   if (Status done = exchange(request::GetStatus{}, take); !done) return done.error();

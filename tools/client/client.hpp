@@ -22,6 +22,7 @@ struct ClusterPicture {
   std::vector<reply::Adapter> adapters;  // of the node that answered
   std::vector<reply::Group> groups;      // every configured group
   KeyState keys;
+  reply::Quorum quorum;
   std::vector<std::string> problems;     // what the node that answered says is wrong, beyond what these show
 
   const reply::Node* node(NodeId id) const;

@@ -49,6 +49,18 @@ void group_state_fields(Io& io, T& state) {
   io.i64(state.last_wall_ns);
 }
 
+// A rule's weights travel for its voters alone.
+template <typename Io, typename T>
+void rule_fields(Io& io, T& rule) {
+  io.enumeration(rule.kind, QuorumKind::overridden);
+  io.nodes(rule.voters);
+  io.u16(rule.needed);
+  io.boolean(rule.tie_breaker);
+  io.boolean(rule.weighted);
+  if (!rule.weighted) return;
+  for (NodeId node : rule.voters) io.u8(rule.votes[node]);
+}
+
 template <typename Io, typename T>
 void link_fields(Io& io, T& link) {
   io.index(link.by, limits::max_links);
@@ -140,6 +152,7 @@ void fields(Io& io, T& operate) {
   io.enumeration(operate.verb, OperatorVerb::quorum_override);
   io.text(operate.group);
   io.text(operate.node);
+  io.nodes(operate.vouched);
 }
 
 template <typename Io, Is<request::GetNames> T>
@@ -296,6 +309,20 @@ void fields(Io& io, T& keys) {
   io.u8(keys.state.next);
   io.u64(keys.state.print);
   io.nodes(keys.state.done);
+}
+
+template <typename Io, Is<reply::Quorum> T>
+void fields(Io& io, T& quorum) {
+  io.enumeration(quorum.policy, QuorumPolicy::last_man_standing);
+  io.boolean(quorum.wait_for_all);
+  io.text(quorum.tie_breaker);
+  io.nodes(quorum.arbiters);
+  rule_fields(io, quorum.counted.rule);
+  rule_fields(io, quorum.counted.also);
+  rule_fields(io, quorum.counted.configured);
+  io.nodes(quorum.counted.members);
+  io.nodes(quorum.counted.vouched);
+  io.boolean(quorum.counted.start_needs_every_voter);
 }
 
 // ---- packets -------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ struct Operate {
   OperatorVerb verb = OperatorVerb::move_group;
   Name group;  // group_* and move_group
   Name node;   // node_*, confirm_down and move_group
+  NodeSet vouched = {};  // quorum_override: whom the operator was told of
   bool operator==(const Operate&) const = default;
 };
 
@@ -278,11 +279,21 @@ struct Keys {
   bool operator==(const Keys&) const = default;
 };
 
+// By which rule votes are counted, whose word stands in for votes, and what the configuration says.
+struct Quorum {
+  QuorumPolicy policy = QuorumPolicy::majority;
+  bool wait_for_all = false;
+  Path tie_breaker;  // empty: none
+  NodeSet arbiters;
+  QuorumStatus counted;
+  bool operator==(const Quorum&) const = default;
+};
+
 }  // namespace reply
 
 using Reply = std::variant<reply::Cluster, reply::Node, reply::Adapter, reply::Group, reply::Journal, reply::NameItem,
                            reply::Version, reply::Answer, reply::Refused, reply::End, reply::Problem, reply::Keys,
-                           reply::Told>;
+                           reply::Told, reply::Quorum>;
 
 // ---- Bytes ---------------------------------------------------------------------------------------
 

@@ -50,13 +50,15 @@ bool needs_group(OperatorVerb verb) {
          verb == OperatorVerb::group_offline || verb == OperatorVerb::group_clear;
 }
 
-bool needs_node(OperatorVerb verb) { return verb == OperatorVerb::move_group || !needs_group(verb); }
+bool needs_node(OperatorVerb verb) {
+  return verb == OperatorVerb::move_group || (!needs_group(verb) && verb != OperatorVerb::quorum_override);
+}
 
 }  // namespace
 
 bool resolve(const ClusterConfig& config, const request::Operate& operate, OperatorCommand& command,
              reply::Refused& refused) {
-  command = OperatorCommand{operate.verb, no_index, no_node};
+  command = OperatorCommand{operate.verb, no_index, no_node, operate.vouched};
   if (needs_group(operate.verb)) {
     command.group = find_group(config, operate.group.view());
     if (command.group == no_index) {

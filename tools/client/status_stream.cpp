@@ -163,6 +163,17 @@ reply::Group group_record(const ClusterConfig& config, const NodeStatus& status,
   return group;
 }
 
+reply::Quorum quorum_record(const ClusterConfig& config, const NodeStatus& status) {
+  reply::Quorum quorum;
+  quorum.policy = config.quorum.policy;
+  quorum.wait_for_all = config.quorum.wait_for_all;
+  quorum.tie_breaker = config.quorum.tie_breaker;
+  for (const NodeConfig& node : config.nodes)
+    if (node.arbiter) quorum.arbiters.add(node.id);
+  quorum.counted = status.quorum;
+  return quorum;
+}
+
 }  // namespace
 
 bool StatusStream::next(std::span<std::byte> buffer, std::size_t& length) {
@@ -203,6 +214,10 @@ bool StatusStream::next(std::span<std::byte> buffer, std::size_t& length) {
       break;
     case Stage::keys:
       length = encode(reply::Keys{status_->committed.state.keys}, buffer);
+      stage_ = Stage::quorum;
+      return true;
+    case Stage::quorum:
+      length = encode(quorum_record(*config_, *status_), buffer);
       stage_ = Stage::end;
       return true;
     case Stage::end:

@@ -17,7 +17,7 @@
 namespace vigil::control {
 
 // The answer to request::GetStatus: one Cluster, every Node, every Adapter of this node, every
-// Group, every Problem, Keys, End.
+// Group, every Problem, Keys, Quorum, End.
 class StatusStream {
  public:
   StatusStream(const ClusterConfig& config, const NodeStatus& status) : config_(&config), status_(&status) {}
@@ -27,7 +27,7 @@ class StatusStream {
   bool next(std::span<std::byte> buffer, std::size_t& length);
 
  private:
-  enum class Stage : std::uint8_t { cluster, nodes, adapters, groups, problems, keys, end, over };
+  enum class Stage : std::uint8_t { cluster, nodes, adapters, groups, problems, keys, quorum, end, over };
 
   const ClusterConfig* config_;
   const NodeStatus* status_;

@@ -29,6 +29,7 @@ struct Arguments {
   std::string socket = std::string(control::default_socket_path);
   StatusOptions status;
   LinksOptions links;
+  QuorumOptions quorum;
   WhyOptions why;
   EventsOptions events;
   OperateOptions operate;
@@ -87,6 +88,24 @@ void add_looking(CLI::App& app, Arguments& given) {
   command = app.add_subcommand("links", "every heartbeat path as this node hears it, with its statistics");
   command->add_flag("--json", given.links.json, "as JSON");
   command->callback([&] { given.run = [&] { return run_links(given.socket, given.links); }; });
+}
+
+// Looks by itself, and commands with its subcommand.
+void add_quorum(CLI::App& app, Arguments& given) {
+  CLI::App* command = app.add_subcommand("quorum", "who counts, what is needed, what could be lost next, and why there is none");
+  command->add_flag("--json", given.quorum.json, "as JSON");
+  CLI::App* override_command = command->add_subcommand(
+      "override", "go on without a quorum: vouch that every node that is not heard here is down, and stays down");
+  override_command->add_flag("--yes", given.operate.yes, "do not ask; I know what I vouch for");
+  add_waiting(*override_command, given.operate);
+  command->callback([&given, override_command] {
+    if (override_command->parsed()) {
+      given.operate.verb = OperatorVerb::quorum_override;
+      given.run = [&given] { return run_operate(given.socket, given.operate); };
+    } else {
+      given.run = [&given] { return run_quorum(given.socket, given.quorum); };
+    }
+  });
 }
 
 // One command that is a verb on a group, a node, or both.
@@ -168,6 +187,7 @@ int parse_and_run(int argc, char** argv) {
       ->capture_default_str()
       ->type_name("PATH");
   add_looking(app, given);
+  add_quorum(app, given);
   add_commanding(app, given);
   add_local(app, given);
   try {

@@ -82,13 +82,15 @@ _vigil() {
       *) words+=("${COMP_WORDS[i]}") ;;
     esac
   done
-  local commands='status why move group node fence events links check-config key version completion'
+  local commands='status quorum why move group node fence events links check-config key version completion'
   local offer=''
   _vigil_names() { vigil "${socket[@]}" completion "$1" 2>/dev/null; }
   case "${words[*]}" in
     '') offer="$commands --socket --help --version" ;;
     status) offer='--json --watch --exit-code --help' ;;
     links) offer='--json --help' ;;
+    quorum) offer='override --json --help' ;;
+    'quorum override') offer='--yes --no-wait --timeout --help' ;;
     events) offer='--follow --json --last --group --help' ;;
     why) offer="$(_vigil_names groups) --membership --json --last --since --help" ;;
     move) offer="$(_vigil_names groups) --no-wait --timeout --help" ;;

@@ -13,6 +13,8 @@
 #include "tools/ctl/commands.hpp"
 #include "tools/ctl/exit_code.hpp"
 #include "tools/ctl/goal.hpp"
+#include "tools/ctl/quorum.hpp"
+#include "tools/ctl/table.hpp"
 #include "tools/ctl/words.hpp"
 
 namespace vigil::ctl {
@@ -25,16 +27,42 @@ constexpr auto poll_interval = std::chrono::milliseconds(100);
 // A picture may be older than the coordinator's answer by a round trip and a commit.
 constexpr auto failure_must_last = std::chrono::seconds(1);
 
-// The operator's word replaces a fence: it must be given knowingly.
-bool vouched_for(const std::string& node) {
-  std::fprintf(stderr,
-               "You vouch that %s is powered off, or otherwise cannot touch any disk, address or\n"
-               "application of this cluster, and will not come back by itself before you let it.\n"
-               "Vigil will start elsewhere what ran there. If you are wrong, data may be lost.\n"
-               "Type 'yes' to confirm: ",
-               node.c_str());
+std::string fence_warning(const std::string& node) {
+  return "You vouch that " + node +
+         " is powered off, or otherwise cannot touch any disk, address or\n"
+         "application of this cluster, and will not come back by itself before you let it.\n"
+         "Vigil will start elsewhere what ran there. If you are wrong, data may be lost.\n";
+}
+
+// The operator's word replaces a fence, or votes: it must be given knowingly. nullopt: it was.
+std::optional<int> ask_to_vouch(const std::string& warning, const std::string& what, bool yes) {
+  if (yes) return std::nullopt;
+  if (isatty(STDIN_FILENO) != 1) {
+    complain("standard input is no terminal to ask on; give --yes if you vouch that " + what);
+    return exit_usage;
+  }
+  std::fprintf(stderr, "%sType 'yes' to confirm: ", warning.c_str());
   std::string answer;
-  return std::getline(std::cin, answer) && answer == "yes";
+  if (std::getline(std::cin, answer) && answer == "yes") return std::nullopt;
+  complain("not confirmed; nothing was done");
+  return exit_failed;
+}
+
+// Names to the operator whom an override counts as down, and has exactly these vouched for.
+std::optional<int> ask_for_override(control::Client& client, bool yes, control::request::Operate& asked) {
+  const Result<ClusterPicture> picture = client.status();
+  if (!picture) return gave_up(picture.error());
+  if (picture->cluster.quorate) {
+    complain("refused: this node has a quorum and decides with it: there is nothing to override; see: vigil quorum");
+    return exit_failed;
+  }
+  asked.vouched = quorum_facts(*picture).silent;
+  if (asked.vouched.empty()) {
+    complain("refused: every other node is heard here, so nobody is to be vouched for; see: vigil quorum");
+    return exit_failed;
+  }
+  const std::string names = joined(picture->names_of(asked.vouched));
+  return ask_to_vouch(override_warning(*picture), names + (asked.vouched.count() == 1 ? " is down" : " are down"), yes);
 }
 
 class Waiter {
@@ -119,19 +147,13 @@ bool nothing_to_wait_for(OperatorVerb verb) {
 
 int run_operate(const std::string& socket, const OperateOptions& options) {
   if (!is_name_length(options.group) || !is_name_length(options.node)) return exit_usage;
-  const control::request::Operate asked{options.verb, Name(options.group), Name(options.node)};
-  if (options.verb == OperatorVerb::confirm_down && !options.yes) {
-    if (isatty(STDIN_FILENO) != 1) {
-      complain("standard input is no terminal to ask on; give --yes if you vouch that " + options.node + " is down");
-      return exit_usage;
-    }
-    if (!vouched_for(options.node)) {
-      complain("not confirmed; nothing was done");
-      return exit_failed;
-    }
-  }
+  control::request::Operate asked{options.verb, Name(options.group), Name(options.node), {}};
+  if (options.verb == OperatorVerb::confirm_down)
+    if (const auto code = ask_to_vouch(fence_warning(options.node), options.node + " is down", options.yes)) return *code;
   Result<control::Client> client = control::Client::connect(socket);
   if (!client) return gave_up(client.error());
+  if (options.verb == OperatorVerb::quorum_override)
+    if (const auto code = ask_for_override(*client, options.yes, asked)) return *code;
   bool stops_self = false;
   if (options.verb == OperatorVerb::node_stop) {
     const Result<ClusterPicture> picture = client->status();

@@ -1,4 +1,4 @@
-// `vigil status` and `vigil links`.
+// `vigil status`, `vigil links` and `vigil quorum`.
 #include <unistd.h>
 
 #include <chrono>
@@ -10,6 +10,7 @@
 #include "tools/ctl/exit_code.hpp"
 #include "tools/ctl/health.hpp"
 #include "tools/ctl/json.hpp"
+#include "tools/ctl/quorum.hpp"
 #include "tools/ctl/status_text.hpp"
 #include "tools/ctl/table.hpp"
 #include "tools/ctl/words.hpp"
@@ -77,6 +78,19 @@ int run_status(const std::string& socket, const StatusOptions& options) {
   const std::string page = options.json ? status_json(*picture) : status_text(*picture, stdout_wants_colour());
   std::fputs(page.c_str(), stdout);
   return options.exit_code && !problems_of(*picture).empty() ? exit_degraded : exit_ok;
+}
+
+int run_quorum(const std::string& socket, const QuorumOptions& options) {
+  Result<control::Client> client = control::Client::connect(socket);
+  if (!client) return gave_up(client.error());
+  const Result<ClusterPicture> picture = client->status();
+  if (!picture) return gave_up(picture.error());
+  const Result<control::ViewEntries> views = client->views();
+  if (!views) return gave_up(views.error());
+  const std::string page = options.json ? quorum_json(*picture, views->entries)
+                                        : quorum_text(*picture, views->entries, stdout_wants_colour());
+  std::fputs(page.c_str(), stdout);
+  return exit_ok;
 }
 
 int run_links(const std::string& socket, const LinksOptions& options) {

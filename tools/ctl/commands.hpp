@@ -22,6 +22,11 @@ struct LinksOptions {
 };
 int run_links(const std::string& socket, const LinksOptions& options);
 
+struct QuorumOptions {
+  bool json = false;
+};
+int run_quorum(const std::string& socket, const QuorumOptions& options);
+
 struct WhyOptions {
   std::string group;
   bool json = false;
@@ -44,7 +49,7 @@ struct OperateOptions {
   std::string group;
   std::string node;
   bool wait = true;
-  bool yes = false;  // confirm_down: do not ask
+  bool yes = false;  // confirm_down and quorum_override: do not ask
   double timeout_s = 60;
 };
 int run_operate(const std::string& socket, const OperateOptions& options);

@@ -89,11 +89,15 @@ Progress progress_of(const control::request::Operate& asked, const ClusterPictur
     case OperatorVerb::node_standby:
     case OperatorVerb::node_stop:
       return node != nullptr ? node_cleared(picture, *node, asked.verb == OperatorVerb::node_stop) : gone;
+    case OperatorVerb::quorum_override: {
+      const std::string self = picture.name_of(picture.cluster.self);
+      if (picture.cluster.quorate) return {Progress::reached, self + " has a quorum, and serves"};
+      return {Progress::pending, self + " has no quorum yet"};
+    }
     case OperatorVerb::node_online:
       return node != nullptr ? node_returned(*node) : gone;
     case OperatorVerb::group_clear:
     case OperatorVerb::confirm_down:
-    case OperatorVerb::quorum_override:
       return {Progress::reached, ""};  // the coordinator's answer says it all
   }
   return gone;

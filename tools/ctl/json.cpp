@@ -7,6 +7,7 @@
 #include "runtime/events/environment.hpp"
 #include "runtime/events/journal_json.hpp"
 #include "tools/ctl/health.hpp"
+#include "tools/ctl/quorum.hpp"
 #include "tools/ctl/sentence.hpp"
 #include "tools/ctl/words.hpp"
 
@@ -33,6 +34,16 @@ Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json
 
 Json epoch_json(const ClusterPicture& picture, const Epoch& epoch) {
   return {{"counter", epoch.counter}, {"proposer", name_or_null(picture, epoch.proposer)}};
+}
+
+// null where no rule is.
+Json rule_json(const ClusterPicture& picture, const QuorumRule& rule) {
+  if (!rule.exists()) return {};
+  return {{"kind", word(rule.kind)},
+          {"needed", rule.needed},
+          {"votes", rule.votes_of(rule.voters)},
+          {"voters", picture.names_of(rule.voters)},
+          {"tie_breaker", rule.tie_breaker}};
 }
 
 Json budget_json(const Budget& budget) {
@@ -358,6 +369,48 @@ std::string links_json(const ClusterPicture& picture) {
   json["self"] = picture.name_of(picture.cluster.self);
   json["links"] = links_array(picture);
   json["adapters"] = adapters_array(picture);
+  return printed(json, 2) + '\n';
+}
+
+std::string quorum_json(const ClusterPicture& picture, const std::vector<control::reply::Journal>& journal) {
+  const control::reply::Quorum& quorum = picture.quorum;
+  const QuorumStatus& counted = quorum.counted;
+  const QuorumFacts facts = quorum_facts(picture);
+  Json json;
+  json["schema"] = 1;
+  json["cluster"] = picture.cluster.name.str();
+  json["self"] = picture.name_of(picture.cluster.self);
+  json["epoch"] = epoch_json(picture, picture.cluster.epoch);
+  json["quorate"] = picture.cluster.quorate;
+  json["policy"] = word(quorum.policy);
+  json["wait_for_all"] = quorum.wait_for_all;
+  json["tie_breaker"] = text_or_null(quorum.tie_breaker.str());
+  json["rule"] = rule_json(picture, counted.rule);
+  json["rule_before"] = rule_json(picture, counted.also);
+  json["rule_configured"] = rule_json(picture, counted.configured);
+  json["votes_needed"] = facts.needed;
+  json["votes_counted"] = facts.counted;
+  json["votes_spare"] = facts.spare;
+  json["stops_without"] = picture.names_of(facts.stops_without);
+  json["tie_without"] = picture.names_of(facts.tie_without);
+  json["enough_with"] = picture.names_of(facts.enough_with);
+  json["can_tie"] = facts.can_tie;
+  json["by_tie_breaker"] = facts.by_tie_breaker;
+  json["start_needs_every_voter"] = counted.start_needs_every_voter;
+  json["start_lacks"] = picture.names_of(facts.start_lacks);
+  json["vouched_down"] = picture.names_of(counted.vouched);
+  json["text"] = quorum_sentences(picture);
+  json["nodes"] = Json::array();
+  for (const Node& node : picture.nodes)
+    json["nodes"].push_back({{"name", node.name.str()},
+                             {"id", node.id + 1},
+                             {"votes", counted.configured.votes_of(NodeSet::of(node.id))},
+                             {"arbiter", quorum.arbiters.has(node.id)},
+                             {"member", node.member},
+                             {"heard", node.heard},
+                             {"counts", facts.counting.has(node.id)}});
+  json["changes"] = Json::array();
+  for (const control::reply::Journal& change : rule_changes(journal)) json["changes"].push_back(entry_json(change));
   return printed(json, 2) + '\n';
 }
 

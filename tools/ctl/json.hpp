@@ -19,6 +19,7 @@ std::string links_json(const ClusterPicture& picture);
 std::string why_json(const std::string& group, const std::vector<Takeover>& takeovers);
 std::string views_json(const ClusterPicture& picture, const std::vector<ViewChange>& changes,
                        const std::vector<control::reply::Told>& nodes);
+std::string quorum_json(const ClusterPicture& picture, const std::vector<control::reply::Journal>& journal);
 
 // One line without a newline.
 std::string journal_json(const control::reply::Journal& entry);

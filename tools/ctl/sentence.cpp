@@ -18,7 +18,7 @@ struct Noun {
   EventName event;
   const char* text;
 };
-constexpr std::array<Noun, 36> nouns = {{
+constexpr std::array<Noun, 37> nouns = {{
     {EventName::none, "{g}"},
     {EventName::node_up, "the arrival of {s}"},
     {EventName::node_up_complete, "the placement of groups after the arrival of {s}"},
@@ -55,6 +55,7 @@ constexpr std::array<Noun, 36> nouns = {{
     {EventName::node_refused, "keeping {s} out"},
     {EventName::clock_apart, "the wall clock of {s}"},
     {EventName::key_rotation, "the rotation of the cluster key"},
+    {EventName::quorum_rule, "another rule of the quorum"},
 }};
 static_assert(nouns.size() == static_cast<std::size_t>(EventName::count_));
 
@@ -72,6 +73,7 @@ constexpr Phrase phrases[] = {
     {JournalKind::decided, EventName::node_down, "the cluster goes on without {s}"},
     {JournalKind::decided, EventName::node_up, "the cluster lets {s} in"},
     {JournalKind::decided, EventName::view_change, "a new view is in force, led by {s}", true},
+    {JournalKind::decided, EventName::quorum_rule, "votes are counted anew"},
     {JournalKind::decided, EventName::rg_move, "{g} is given to {s}"},
     {JournalKind::decided, EventName::rg_fallback, "{g} is to return to {s}"},
     {JournalKind::decided, EventName::resource_group_offline, "{g} is to be offline"},
@@ -83,6 +85,7 @@ constexpr Phrase phrases[] = {
     {JournalKind::observed, EventName::late, "its own loop woke up late; it accuses nobody for that", true},
     {JournalKind::observed, EventName::quorum_lost, "lost the quorum, and stops serving", true},
     {JournalKind::observed, EventName::quorum_regained, "has the quorum again", true},
+    {JournalKind::observed, EventName::quorum_rule, "is told of {s}"},
     {JournalKind::observed, EventName::node_down, "hears {s} no more"},
     {JournalKind::observed, EventName::node_up, "hears {s}"},
     {JournalKind::observed, EventName::config_mismatch, "{s} runs another configuration"},

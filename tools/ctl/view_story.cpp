@@ -49,7 +49,9 @@ bool is_own_expulsion(const JournalEntry& entry) {
 // The epoch that the entry names as decided; genesis: none.
 Epoch decided_epoch(const JournalEntry& entry) {
   if (entry.view.step == ViewStep::committed || entry.view.step == ViewStep::installed) return entry.view.epoch;
-  return is_change_of_members(entry) && !is_own_expulsion(entry) ? entry.stamp.epoch : Epoch{};
+  const bool new_rule = entry.kind == JournalKind::decided && entry.event == EventName::quorum_rule;
+  const bool follows = new_rule || (is_change_of_members(entry) && !is_own_expulsion(entry));
+  return follows ? entry.stamp.epoch : Epoch{};
 }
 
 Drafts draft(const std::vector<Journal>& entries, std::vector<Journal>& others) {

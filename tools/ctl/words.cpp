@@ -33,6 +33,30 @@ std::string_view word(KeyPhase phase) {
   return "unknown";
 }
 
+std::string_view word(QuorumPolicy policy) {
+  switch (policy) {
+    case QuorumPolicy::majority:
+      return "majority";
+    case QuorumPolicy::weighted:
+      return "weighted";
+    case QuorumPolicy::last_man_standing:
+      return "last_man_standing";
+  }
+  return "unknown";
+}
+
+std::string_view word(QuorumKind kind) {
+  switch (kind) {
+    case QuorumKind::majority:
+      return "majority";
+    case QuorumKind::last_man_standing:
+      return "last_man_standing";
+    case QuorumKind::overridden:
+      return "overridden";
+  }
+  return "unknown";
+}
+
 std::string_view word(LinkState state) {
   switch (state) {
     case LinkState::unknown:

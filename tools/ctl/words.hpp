@@ -24,6 +24,8 @@ std::string_view word(GroupReason reason);
 std::string_view word(GroupPolicy policy);
 std::string_view word(JournalKind kind);
 std::string_view word(KeyPhase phase);
+std::string_view word(QuorumPolicy policy);
+std::string_view word(QuorumKind kind);
 
 // The reason as the end of "it is here because …": "alpha failed" needs the previous owner's name.
 std::string because(GroupReason reason, const std::string& previous);

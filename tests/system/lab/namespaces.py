@@ -166,6 +166,9 @@ class Node:
             f'table netdev {table} {{\n chain drop_all {{\n type filter hook {hook} device "{self.port(adapter)}" '
             f"priority 0; policy drop;\n }}\n}}\n"))
 
+    def mac(self, adapter):
+        return json.loads(run("ip", "-n", self.namespace, "-json", "link", "show", "dev", adapter).stdout)[0]["address"]
+
     def cut_serial(self):
         for line in self.lines():
             line.send_signal(signal.SIGUSR1)
@@ -276,6 +279,21 @@ class Lab:
     def serial_device(self, node, peer):
         """The tty of `node` for its line to `peer`."""
         return self.dir / node / f"tty-{peer}"
+
+    def part(self, *camps, adapter="eth0"):
+        """Camps of nodes lose each other's raw heartbeats on this adapter, while a client hears them all: a second
+        owner of an address would show. Until join()."""
+        rules = []
+        for camp in camps:
+            others = ", ".join(self[name].mac(adapter) for other in camps if other is not camp for name in other)
+            for name in camp:
+                rules.append(f'chain to_{name} {{\n type filter hook egress device "{self[name].port(adapter)}" priority 0;'
+                             f" policy accept;\n ether type 0x88b5 ether saddr {{ {others} }} drop\n }}")
+        run("ip", "netns", "exec", self.switch, "nft", "-f", "-",
+            text_in="table netdev camps {\n" + "\n".join(rules) + "\n}\n")
+
+    def join(self):
+        run("ip", "netns", "exec", self.switch, "nft", "delete", "table", "netdev", "camps")
 
     def spawn_helper(self, *command, stdout=None):
         """A process of the lab itself, outside of every node."""

@@ -11,19 +11,23 @@ from .shell import LabError, run, wait_until
 GROUP = "web"
 
 
-def cluster_toml(lab, profile="lan", application=None, extra="", key_file=None, fallback=False, names=None):
+def cluster_toml(lab, profile="lan", application=None, extra="", key_file=None, fallback=False, names=None,
+                 adapters=tuple(ADAPTERS), of_node=None, candidates=None):
     """The lab as cluster.toml. `application`: lines of [group.application], or None for an address alone.
-    `names`: of the nodes that it has, all of the lab's by default."""
+    `names`: of the nodes that it has, all of the lab's by default. `adapters`: those of each node that it uses.
+    `of_node`: more lines of [[node]] by name. `candidates`: who may run the group, by default everybody."""
     names = names or list(lab.nodes)
+    two_networks = {ADAPTERS[a] for a in adapters} == {"public", "private"}
     text = ["version = 1", "[cluster]", 'name = "lab"', f'profile = "{profile}"',
             f'key_file = "{key_file or lab.dir / "cluster.key"}"',
-            "[[network]]", 'name = "public"', 'heartbeat = ["ethernet"]', 'backup = "private"',
-            "[[network]]", 'name = "private"', 'heartbeat = ["udp"]']
+            "[[network]]", 'name = "public"', 'heartbeat = ["ethernet"]']
+    if two_networks:
+        text += ['backup = "private"', "[[network]]", 'name = "private"', 'heartbeat = ["udp"]']
     for a, b in lab.serial:
         text += ["[[network]]", f'name = "line-{a}-{b}"', 'kind = "serial"']
     for node in (lab[name] for name in names):
-        text += ["[[node]]", f'name = "{node.name}"', f"id = {node.index + 1}"]
-        for adapter, segment in ADAPTERS.items():
+        text += ["[[node]]", f'name = "{node.name}"', f"id = {node.index + 1}", *(of_node or {}).get(node.name, [])]
+        for adapter, segment in ((a, ADAPTERS[a]) for a in adapters):
             role = "standby" if adapter == "eth1" else "service"
             text += ["  [[node.adapter]]", f'  network = "{segment}"', f'  device = "{adapter}"',
                      f'  address = "{boot_address(node.index, adapter)}"', f'  role = "{role}"']
@@ -33,7 +37,7 @@ def cluster_toml(lab, profile="lan", application=None, extra="", key_file=None, 
                 text += ["  [[node.adapter]]", f'  network = "line-{ends[0]}-{ends[1]}"',
                          f'  device = "{lab.serial_device(node.name, peer)}"', f'  peer = "{peer}"',
                          f"  baud = {lab.baud}"]
-    text += ["[[group]]", f'name = "{GROUP}"', "nodes = [" + ", ".join(f'"{n}"' for n in names) + "]",
+    text += ["[[group]]", f'name = "{GROUP}"', "nodes = [" + ", ".join(f'"{n}"' for n in candidates or names) + "]",
              f"fallback = {str(fallback).lower()}", "  [[group.address]]", f'  address = "{SERVICE_ADDRESS}/24"',
              '  network = "public"']
     if application:

@@ -225,6 +225,32 @@ const std::vector<Case> cases = {
     {"[[hook]]\n", "[[group]]\nname = \"idle\"\nnodes = [\"alpha\"]\n[[hook]]\n",
      "cluster.toml:68:1: [[group]] has nothing to keep running; expected a [[group.address]] or a "
      "[group.application]\n"},
+    // quorum
+    {"key_file = \"/etc/vigil/cluster.key\"\n",
+     "key_file = \"/etc/vigil/cluster.key\"\n[cluster.quorum]\npolicy = \"majorty\"\n",
+     "cluster.toml:7:10: 'policy' in [cluster.quorum] is 'majorty'; expected majority, weighted or last_man_standing; did "
+     "you mean 'majority'?\n"},
+    {"key_file = \"/etc/vigil/cluster.key\"\n",
+     "key_file = \"/etc/vigil/cluster.key\"\n[cluster.quorum]\npolcy = \"majority\"\n",
+     "cluster.toml:7:1: unknown key 'polcy' in [cluster.quorum]; did you mean 'policy'?\n"},
+    {"key_file = \"/etc/vigil/cluster.key\"\n",
+     "key_file = \"/etc/vigil/cluster.key\"\n[cluster.quorum]\nwait_for_all = 1\n",
+     "cluster.toml:7:16: 'wait_for_all' in [cluster.quorum] is an integer; expected a boolean\n"},
+    {"key_file = \"/etc/vigil/cluster.key\"\n",
+     "key_file = \"/etc/vigil/cluster.key\"\n[cluster.quorum]\ntie_breaker = \"shared/tie\"\n",
+     "cluster.toml:7:15: 'tie_breaker' in [cluster.quorum] is 'shared/tie'; expected an absolute path\n"},
+    {"key_file = \"/etc/vigil/cluster.key\"\n",
+     "key_file = \"/etc/vigil/cluster.key\"\n[cluster.quorum]\ntie_breaker = \"\"\n",
+     "cluster.toml:7:15: 'tie_breaker' in [cluster.quorum] is empty; expected 1 to 107 bytes\n"},
+    {"id = 3\n", "id = 3\nvotes = 2\n",
+     "cluster.toml:49:9: 'votes' in [[node]] under the quorum policy \"majority\", where each node has one; expected "
+     "policy = \"weighted\" or \"last_man_standing\" in [cluster.quorum]\n"},
+    {"id = 3\n", "id = 3\nvotes = 101\n", "cluster.toml:49:9: 'votes' in [[node]] is 101; expected 0 to 100\n"},
+    {"id = 2\n", "id = 2\narbiter = true\n",
+     "cluster.toml:57:19: node 'beta' of group 'web' is an arbiter, which votes and runs nothing; expected another "
+     "node\n"},
+    {"id = 2\n", "id = 2\narbiter = \"yes\"\n",
+     "cluster.toml:36:11: 'arbiter' in [[node]] is a string; expected a boolean\n"},
 };
 
 std::string report_of(const std::string& text) { return parse_config(text, "/etc/vigil/cluster.toml").report(); }
@@ -259,6 +285,51 @@ void each_error_is_told_exactly(void**) {
     assert_string_equal(report.c_str(), bad.report.c_str());
     assert_false(parse_config(with(bad.found, bad.replacement), "cluster.toml").ok());
   }
+}
+
+// One table in front of the networks; `of_node`: a line for each node, in the order of the file.
+std::string with_quorum(const std::string& lines, const std::vector<std::string>& of_node) {
+  std::string text = with("\n[[network]]", "\n[cluster.quorum]\n" + lines + "[[network]]");
+  for (std::size_t i = 0; i < of_node.size(); ++i) {
+    const std::string id = "id = " + std::to_string(i + 1) + "\n";
+    text.insert(text.find(id) + id.size(), of_node[i]);
+  }
+  return text;
+}
+
+void every_rule_of_the_quorum_can_be_chosen(void**) {
+  LoadedConfig loaded = parse_config(
+      with_quorum("policy = \"weighted\"\nwait_for_all = true\n", {"votes = 3\n", "votes = 0\n", "arbiter = true\n"}),
+      "cluster.toml");
+  assert_string_equal(loaded.report().c_str(), "");
+  const ClusterConfig& weighted = *loaded.config;
+  assert_true(weighted.quorum.policy == QuorumPolicy::weighted && weighted.quorum.wait_for_all);
+  assert_true(weighted.quorum.tie_breaker.empty());
+  assert_int_equal(weighted.nodes[0].votes, 3);
+  assert_int_equal(weighted.nodes[1].votes, 0);
+  assert_int_equal(weighted.nodes[2].votes, 1);
+  assert_true(weighted.nodes[2].arbiter && !weighted.nodes[0].arbiter);
+  const std::uint64_t hash = weighted.hash;
+  loaded = parse_config(with_quorum("policy = \"last_man_standing\"\ntie_breaker = \"/shared/tie\"\n", {}), "cluster.toml");
+  assert_string_equal(loaded.report().c_str(), "");
+  assert_true(loaded.config->quorum.policy == QuorumPolicy::last_man_standing);
+  assert_string_equal(loaded.config->quorum.tie_breaker.c_str(), "/shared/tie");
+  // To name the default is to say nothing; every other choice is another configuration.
+  const std::uint64_t plain = parse_config(good, "cluster.toml").config->hash;
+  assert_true(parse_config(with_quorum("policy = \"majority\"\n", {}), "cluster.toml").config->hash == plain);
+  assert_true(hash != plain && loaded.config->hash != plain && loaded.config->hash != hash);
+}
+
+void votes_that_make_no_quorum_are_told(void**) {
+  const std::string none = "votes = 0\n";
+  std::string report = parse_config(with_quorum("policy = \"weighted\"\n", {none, none, none}), "cluster.toml").report();
+  assert_string_equal(report.c_str(), "cluster.toml:22:9: no node has a vote; expected one at least\n");
+  // Three votes have no half.
+  const LoadedConfig odd = parse_config(with_quorum("tie_breaker = \"/shared/tie\"\n", {}), "cluster.toml");
+  assert_true(odd.ok());
+  report = odd.report();
+  assert_string_equal(report.c_str(),
+                      "cluster.toml:8:15: warning: a tie-breaker, but 3 votes never split evenly: it will not be used\n");
 }
 
 void all_errors_are_told_in_the_order_of_the_file(void**) {
@@ -342,6 +413,13 @@ void weak_configurations_are_warned_of(void**) {
   assert_true(two.ok());
   assert_non_null(strstr(two.report().c_str(), "two nodes: after the failure of one"));
   assert_non_null(strstr(two.report().c_str(), "only one network carries heartbeats"));
+  const LoadedConfig with_tie_breaker = parse_config(
+      "[cluster]\nname=\"two\"\nkey_file=\"/k\"\n[cluster.quorum]\ntie_breaker=\"/shared/tie\"\n[[network]]\nname=\"a\"\n"
+      "[[node]]\nname=\"x\"\nid=1\n[[node.adapter]]\nnetwork=\"a\"\ndevice=\"eth0\"\n"
+      "[[node]]\nname=\"y\"\nid=2\n[[node.adapter]]\nnetwork=\"a\"\ndevice=\"eth0\"\n",
+      "cluster.toml");
+  assert_true(with_tie_breaker.ok());
+  assert_null(strstr(with_tie_breaker.report().c_str(), "two nodes"));
 }
 
 void the_hash_follows_the_meaning_alone(void**) {
@@ -404,6 +482,8 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(the_good_file_is_accepted),
       cmocka_unit_test(each_error_is_told_exactly),
+      cmocka_unit_test(every_rule_of_the_quorum_can_be_chosen),
+      cmocka_unit_test(votes_that_make_no_quorum_are_told),
       cmocka_unit_test(all_errors_are_told_in_the_order_of_the_file),
       cmocka_unit_test(syntax_errors_have_their_place),
       cmocka_unit_test(limits_are_errors_not_crashes),

@@ -242,7 +242,12 @@ void the_operators_word_brings_the_last_back(void**) {
   rig.crash(beta);
   rig.run(second * 3);
   assert_int_equal(servers(rig), 0);
-  rig.operate(gamma, {OperatorVerb::quorum_override, no_index, no_node});
+  // An operator who was told of alpha alone has not vouched for beta.
+  rig.operate(gamma, {OperatorVerb::quorum_override, no_index, no_node, only(alpha)});
+  assert_int_equal(rig.count_lines("a node that you have not named is silent too"), 1);
+  rig.run(second * 3);
+  assert_int_equal(servers(rig), 0);
+  rig.operate(gamma, {OperatorVerb::quorum_override, no_index, no_node, NodeSet::from_bits(0b011)});
   assert_true(rig.run_until([&] { return rig.settled(only(gamma)) && rig.serves(gamma); }));
   assert_true(rig.core(gamma).committed().view.rule.kind == QuorumKind::overridden);
   rig.start(alpha);
@@ -250,7 +255,27 @@ void the_operators_word_brings_the_last_back(void**) {
   rig.run(second);
   const View& view = rig.core(gamma).committed().view;
   assert_true(view.rule.kind == QuorumKind::majority && view.rule.needed == 2 && !view.also.exists());
+  // Both changes of the rule are in the journal, with what was before.
+  int told = 0;
+  for (const JournalEntry& entry : rig.journal())
+    if (entry.node == gamma && entry.event == EventName::quorum_rule)
+      told += entry.text.view() == "on the operator's word: 1 of 1 votes needed from now on, before 2 of 3" ||
+              entry.text.view() == "as configured: 2 of 3 votes needed from now on, before 1 of 1";
+  assert_int_equal(told, 2);
   assert_int_equal(rig.violations(), 0);
+}
+
+void a_word_that_would_help_nobody_is_refused(void**) {
+  Cluster c("alpha beta gamma");
+  c.config->quorum.policy = QuorumPolicy::weighted;
+  c.config->nodes[gamma].votes = 0;
+  ClusterRig& rig = *c.rig;
+  rig.start(gamma);
+  rig.run(second * 5);
+  rig.operate(gamma, {OperatorVerb::quorum_override, no_index, no_node, NodeSet::from_bits(0b011)});
+  assert_int_equal(rig.count_lines("no node that is heard here has a vote"), 1);
+  rig.run(second * 3);
+  assert_false(rig.quorate(gamma));
 }
 
 void whoever_is_heard_is_not_down_on_anybodys_word(void**) {
@@ -294,6 +319,7 @@ int main() {
       cmocka_unit_test(a_win_that_was_never_told_binds_nobody),
       cmocka_unit_test(a_heavy_node_goes_on_alone),
       cmocka_unit_test(the_operators_word_brings_the_last_back),
+      cmocka_unit_test(a_word_that_would_help_nobody_is_refused),
       cmocka_unit_test(whoever_is_heard_is_not_down_on_anybodys_word),
       cmocka_unit_test(all_or_none_start),
   };

@@ -20,8 +20,9 @@ std::vector<Request> requests() {
   return {request::GetStatus{},
           request::GetJournal{"web", 12'345, 7},
           request::Follow{"", 50},
-          request::Operate{OperatorVerb::move_group, "web", "beta"},
-          request::Operate{OperatorVerb::confirm_down, "", "alpha"},
+          request::Operate{OperatorVerb::move_group, "web", "beta", {}},
+          request::Operate{OperatorVerb::confirm_down, "", "alpha", {}},
+          request::Operate{OperatorVerb::quorum_override, "", "", NodeSet::from_bits(0b101)},
           request::GetNames{},
           request::GetVersion{},
           request::RotateKey{},
@@ -45,6 +46,15 @@ std::vector<Reply> replies() {
   all.push_back(reply::Refused{reply::Refusal::unknown_name, "there is no group 'wbe'"});
   all.push_back(reply::End{});
   all.push_back(reply::Problem{"gamma is refused (eth0): its key differs"});
+  all.push_back(picture.quorum);
+  reply::Quorum weighted{QuorumPolicy::last_man_standing, true, "/shared/tie", NodeSet::of(2), {}};
+  weighted.counted.rule = {QuorumKind::overridden, NodeSet::from_bits(0b101), 3, true, true, {}};
+  weighted.counted.rule.votes[0] = 4;
+  weighted.counted.rule.votes[2] = 1;
+  weighted.counted.also = picture.quorum.counted.rule;
+  weighted.counted.vouched = NodeSet::of(1);
+  weighted.counted.start_needs_every_voter = true;
+  all.push_back(weighted);
   all.push_back(reply::Keys{{KeyPhase::switching, 1, 2, 77, NodeSet::from_bits(5)}});
   all.push_back(reply::Told{"gamma", false, 7, 12'345});
   for (const auto& each : sample::view_replies(*config)) all.push_back(each);
@@ -106,6 +116,11 @@ void values_come_back_equal(void**) {
   assert_int_equal(static_cast<int>(decode(bytes_of(Reply(picture.groups[0])), reply)), static_cast<int>(Fault::none));
   const bool equal = std::get<reply::Group>(reply) == picture.groups[0];
   assert_true(equal);
+  for (const Reply& each : replies()) {
+    if (!std::holds_alternative<reply::Quorum>(each)) continue;
+    assert_int_equal(static_cast<int>(decode(bytes_of(each), reply)), static_cast<int>(Fault::none));
+    assert_true(std::get<reply::Quorum>(reply) == std::get<reply::Quorum>(each));
+  }
 }
 
 void damaged_packets_are_refused(void**) {
@@ -121,7 +136,7 @@ void bad_values_are_refused(void**) {
     std::uint8_t value;  // … becomes this
   };
   const Case cases[] = {
-      {"verb out of range", request::Operate{OperatorVerb::move_group, "web", "beta"}, 2, 8},
+      {"verb out of range", request::Operate{OperatorVerb::move_group, "web", "beta"}, 2, 9},
       {"control character", request::Operate{OperatorVerb::move_group, "web", "beta"}, 4, 0x1b},
       {"name longer than any", request::GetJournal{"web", 0, 0}, 2, 32},
   };

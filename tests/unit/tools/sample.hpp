@@ -106,6 +106,9 @@ inline std::unique_ptr<NodeStatus> status() {
   record.view.coordinator = 1;
   record.view.members = NodeSet::from_bits(0b110);
   record.view.rule = {.voters = NodeSet::from_bits(0b111), .needed = 2, .votes = {}};
+  beta->quorum.rule = record.view.rule;
+  beta->quorum.configured = record.view.rule;
+  beta->quorum.members = record.view.members;
   record.state.group_count = 2;
   record.state.unfenced = NodeSet::of(0);
   GroupState& web = record.state.groups[0];
@@ -155,6 +158,7 @@ inline control::ClusterPicture picture(const ClusterConfig& config, const NodeSt
     if (const auto* one = std::get_if<control::reply::Node>(&reply)) picture.nodes.push_back(*one);
     if (const auto* one = std::get_if<control::reply::Adapter>(&reply)) picture.adapters.push_back(*one);
     if (const auto* one = std::get_if<control::reply::Group>(&reply)) picture.groups.push_back(*one);
+    if (const auto* one = std::get_if<control::reply::Quorum>(&reply)) picture.quorum = *one;
   }
   return picture;
 }

@@ -16,10 +16,10 @@ namespace {
 using namespace vigil;
 using namespace vigil::control;
 
-// One letter a record, in order: C cluster, N node, A adapter, G group, I name, E end, P problem, K keys, ? damaged.
+// One letter a record, in order: C cluster, N node, A adapter, G group, I name, E end, P problem, K keys, T told, Q quorum, ? damaged.
 template <typename Stream>
 std::string shape_of(Stream stream, std::size_t* longest = nullptr) {
-  static constexpr char letters[] = "CNAGJIVWREPK";
+  static constexpr char letters[] = "CNAGJIVWREPKTQ";
   std::vector<std::byte> buffer(packet_bytes);
   std::string shape;
   std::size_t length = 0;
@@ -37,10 +37,10 @@ void status_is_streamed_in_order(void**) {
   const auto config = sample::config();
   const auto status = sample::status();
   const std::string shape = shape_of(StatusStream(*config, *status));
-  assert_string_equal(shape.c_str(), "CNNNAAAGGKE");
+  assert_string_equal(shape.c_str(), "CNNNAAAGGKQE");
   status->problems.push("something");
   const std::string with_problem = shape_of(StatusStream(*config, *status));
-  assert_string_equal(with_problem.c_str(), "CNNNAAAGGPKE");
+  assert_string_equal(with_problem.c_str(), "CNNNAAAGGPKQE");
   const std::string names = shape_of(NamesStream(*config));
   assert_string_equal(names.c_str(), "IIIIIIIIIE");  // cluster, 3 nodes, 2 groups, 3 networks
 }
@@ -75,7 +75,7 @@ void a_node_without_a_view_has_a_status_too(void**) {
   status.self = 2;
   status.role_text = "waits for the longest lease to be over";
   const std::string shape = shape_of(StatusStream(*config, status));
-  assert_string_equal(shape.c_str(), "CNNNAAGGKE");
+  assert_string_equal(shape.c_str(), "CNNNAAGGKQE");
   const ClusterPicture picture = sample::picture(*config, status);
   assert_true(picture.cluster.members.empty());
   assert_string_equal(picture.cluster.role_text.c_str(), "waits for the longest lease to be over");
@@ -129,7 +129,7 @@ void the_largest_cluster_fits(void**) {
   const std::string shape = shape_of(StatusStream(config, status), &longest);
   delete &config;
   delete &status;
-  assert_int_equal(shape.size(), 1 + limits::max_nodes + limits::max_adapters + limits::max_groups + 2);
+  assert_int_equal(shape.size(), 1 + limits::max_nodes + limits::max_adapters + limits::max_groups + 3);
   assert_true(shape.find('?') == std::string::npos);
   assert_true(longest <= packet_bytes);
 }

@@ -97,6 +97,11 @@ void exit_codes_are_as_documented(void**) {
       {{"node"}, 2, "", "see: vigil node --help"},
       {{"fence", "confirm", "alpha"}, 2, "", "give --yes"},
       {{"fence", "confirm", "alpha", "--yes"}, 0, "so be it", ""},
+      {{"quorum"}, 0, "beta has a quorum and may serve", ""},
+      {{"quorum", "--json"}, 0, "\"votes_spare\": 0", ""},
+      {{"quorum", "--help"}, 0, "override", ""},
+      {{"quorum", "override", "--yes"}, 1, "", "there is nothing to override"},
+      {{"quorum", "overide"}, 2, "", "overide"},
       {{"key", "rotate", "--from-file", "/nonexistent"}, 1, "", "open the cluster key '/nonexistent'"},
       {{"key", "rotate", "--key", std::string(64, 'a')}, 2, "", "--key"},  // no key in a process's arguments
       {{"key", "rotate"}, 0, "key 2 is made; every member fetches it\nthe old key is refused\n", ""},
@@ -117,6 +122,39 @@ void exit_codes_are_as_documented(void**) {
                   outcome.out.c_str(), outcome.err.c_str());
     assert_true(right);
   }
+}
+
+// The daemon is told exactly the nodes that the operator was shown.
+void an_override_names_whom_it_vouches_for(void**) {
+  sample::FakeVigild vigild;
+  assert_true(vigild.ready());
+  std::uint64_t vouched = 0;
+  vigild.on_command([&](const OperatorCommand& command, NodeStatus& status) {
+    if (command.verb == OperatorVerb::quorum_override) vouched = command.vouched.bits();
+    status.quorate = true;
+    status.role = NodeRole::member;
+    return control::reply::Answer{true, "so be it"};
+  });
+  vigild.change([](NodeStatus& status) {
+    status.quorate = false;
+    status.role = NodeRole::no_quorum;
+    status.peers[1].heard = false;
+  });
+  const Outcome asked = vigil_says(vigild.path(), {"quorum", "override"});
+  const bool refused = asked.code == 2 && asked.complains("give --yes if you vouch that alpha and gamma are down");
+  assert_true(refused);
+  assert_int_equal(vouched, 0);
+  const Outcome done = vigil_says(vigild.path(), {"quorum", "override", "--yes"});
+  const bool reached = done.code == 0 && done.says("so be it") && done.says("beta has a quorum, and serves");
+  assert_true(reached);
+  assert_int_equal(vouched, 0b101);
+  vigild.change([](NodeStatus& status) {
+    status.quorate = false;
+    for (PeerStatus& peer : status.peers) peer.heard = true;
+  });
+  const Outcome nobody = vigil_says(vigild.path(), {"quorum", "override", "--yes"});
+  const bool none = nobody.code == 1 && nobody.complains("nobody is to be vouched for");
+  assert_true(none);
 }
 
 void an_absent_daemon_is_told_with_what_to_do(void**) {
@@ -307,6 +345,7 @@ int main() {
   tzset();
   const CMUnitTest tests[] = {
       cmocka_unit_test(exit_codes_are_as_documented),
+      cmocka_unit_test(an_override_names_whom_it_vouches_for),
       cmocka_unit_test(an_absent_daemon_is_told_with_what_to_do),
       cmocka_unit_test(a_reader_may_look_and_not_command),
       cmocka_unit_test(a_move_is_watched_until_it_is_done),
