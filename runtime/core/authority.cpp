@@ -40,6 +40,12 @@ bool hit_by_promises(const Ballot& ballot) {
   return !ballot.in_doubt || base.previous.is_hit_by(ballot.promised);
 }
 
+// Could voters of the last view, other than these, be a quorum of it somewhere?
+bool may_go_on_without(const Ballot& ballot, NodeSet gone) {
+  const QuorumRule& last = ballot.base->view.rule;
+  return ballot.base->view.exists() && last.is_quorum_holding(last.voters - gone);
+}
+
 // (b): so many nodes have restarted that no quorum of any view can have survived; by the rule of the
 // configuration, and by that of the last view: it may have been smaller.
 bool nothing_survived(const ClusterConfig& config, const Ballot& ballot) {
@@ -47,8 +53,7 @@ bool nothing_survived(const ClusterConfig& config, const Ballot& ballot) {
   const NodeSet gone = ballot.recovering | ballot.vouched;
   const QuorumRule rule = configured_rule(config);
   if (rule.is_quorum(rule.voters - gone)) return false;
-  const View& last = ballot.base->view;
-  return !last.exists() || !last.rule.is_quorum(last.rule.voters - gone);
+  return !may_go_on_without(ballot, gone);
 }
 
 }  // namespace
@@ -65,8 +70,11 @@ Authority authority_of(const ClusterConfig& config, const Ballot& ballot) {
   const Record& base = *ballot.base;
   const QuorumRule rule = configured_rule(config);
   const NodeSet answered = ballot.promised | ballot.vouched;
-  if (ballot.promised.empty()) return Authority::none;
-  const bool every_voter = answered.includes(rule.voters);
+  if (rule.votes_of(ballot.promised) == 0) return Authority::none;
+  // Every voter of this file may be few of those of the last one.
+  const bool other_file = base.view.exists() && base.state.config_hash != config.hash;
+  const bool every_voter = answered.includes(rule.voters) &&
+                           !(other_file && may_go_on_without(ballot, ballot.recovering | ballot.vouched));
   if (decides_by_own_quorum(config, base.view)) {
     if (decided_by_own_quorum(ballot)) return ballot.vouched.empty() ? Authority::strict : Authority::unanimous;
     return every_voter ? Authority::cold_start : Authority::none;

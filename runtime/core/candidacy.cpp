@@ -9,6 +9,9 @@ namespace vigil {
 
 namespace {
 
+// For how long the operator's word stands in for votes: what was true may change.
+constexpr Duration word_lasts = Duration::from_s(60);
+
 // Position among those who could lead: the coordinator first, then by id.
 int rank_of(NodeId self, NodeId coordinator, NodeSet candidates) {
   if (self == coordinator) return 0;
@@ -38,7 +41,7 @@ bool Membership::could_be_decided(const MembershipContext& context, const Desire
 
 // The rule follows the members once everybody may know that the view is decided.
 bool Membership::change_of_rule_due(const Record& base, const DesiredView& desired) const {
-  return committed_.stamp == base.stamp && !desired.changes(base.view) &&
+  return committed_.stamp == base.stamp && !desired.changes(base.view) && leases_follow_ &&
          rule_change_due(config_, base, base.view.members - base.state.leaving);
 }
 
@@ -189,10 +192,12 @@ Ballot Membership::ballot_of(const Preparing& preparing) const {
 void Membership::go_on_with_promises(const MembershipContext& context, Preparing& preparing, Effects& effects) {
   // Who joins must accept, so its refusal had better come now than when the record is in doubt.
   if (!preparing.promised.includes(preparing.desired.joining)) return;
+  preparing.vouched = preparing.vouched - context.table->self_heard;
   Ballot ballot = ballot_of(preparing);
   const Authority authority = authority_of(config_, ballot);
   if (authority != Authority::none) return propose_view(context, authority, effects);
-  if (!preparing.promised.includes(preparing.desired.members) || tie_breaker_.busy(context.now)) return;
+  if (!preparing.promised.includes(preparing.desired.members)) return;
+  if (tie_breaker_.busy(context.now) && tie_breaker_.winning()) return;
   ballot.tie_breaker = true;
   if (authority_of(config_, ballot) == Authority::none) return;
   if (first_win_.is_genesis()) first_win_ = preparing.epoch;
@@ -209,10 +214,16 @@ void Membership::note_vain_win(const event::TieBreakerDone& done) {
 void Membership::on_tie_breaker(const MembershipContext& context, const event::TieBreakerDone& done, Effects& effects) {
   const TieBreaker::Answer answer = tie_breaker_.on_done(done);
   if (answer == TieBreaker::Answer::ours) lease_.on_tie_breaker(tie_breaker_.epoch(), tie_breaker_.asked_at());
+  voter_.saw_epoch(done.held);
   auto* preparing = std::get_if<Preparing>(&candidacy_);
-  if (!tie_breaker_.winning() || answer == TieBreaker::Answer::stale || preparing == nullptr ||
-      preparing->epoch != tie_breaker_.epoch())
-    return;
+  if (preparing == nullptr || answer == TieBreaker::Answer::stale) return;
+  // The answer to a round that was given up: this one has waited for its turn.
+  if (!tie_breaker_.winning() || preparing->epoch != tie_breaker_.epoch())
+    return go_on_with_promises(context, *preparing, effects);
+  // Won by one that has given its vote to this round since, in the same life: whatever it began with it is known.
+  const NodeSet yielding = same_incarnations(preparing->base.view, preparing->promised, preparing->desired.incarnations);
+  if (answer == TieBreaker::Answer::lost && done.held < preparing->epoch && yielding.has(done.held.proposer))
+    return tie_breaker_.win(context.now, preparing->epoch, std::max(preparing->base.stamp.epoch, done.held), effects);
   notes_.tie_breaker(answer, effects);
   note_vain_win(done);
   if (answer != TieBreaker::Answer::ours) return abandon(context, config_.timing.detection);
@@ -223,6 +234,7 @@ void Membership::on_tie_breaker(const MembershipContext& context, const event::T
 bool Membership::vouch(const MembershipContext& context, NodeSet down) {
   if (down.intersects(context.table->self_heard) || down.has(self_) || context.now < lease_.until()) return false;
   vouched_ = vouched_ | down;
+  vouched_until_ = context.now + word_lasts;
   return true;
 }
 

@@ -39,7 +39,7 @@ Instant LeaseHolder::acknowledged_by_quorum(const View& view) const {
     together.add(nodes[i]);
     const Instant acknowledged = acknowledged_[nodes[i]];
     if (view.is_quorum(together) || seeded_bug(Bug::lease_survives_quorum_loss)) return later(acknowledged, by_tie_breaker);
-    if (tie_breaker_read_.ns > 0 && view.is_quorum_holding(together))
+    if (tie_breaker_read_.ns > 0 && view.lives_by_tie_breaker() && view.is_quorum_holding(together))
       by_tie_breaker = later(by_tie_breaker, earlier(acknowledged, tie_breaker_read_));
   }
   return by_tie_breaker;

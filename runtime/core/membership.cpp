@@ -89,11 +89,26 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
     else if (context.now >= proposing->resend)
       send_accept(context, *proposing, effects);
   }
-  vouched_ = vouched_ - context.table->self_heard;
+  vouched_ = context.now < vouched_until_ ? vouched_ - context.table->self_heard : NodeSet{};
+  watch_followers(context);
   consider_candidacy(context, effects);
   read_tie_breaker(context, effects);
   if (std::holds_alternative<Idle>(candidacy_)) notes_.round_over(context.now, effects);
   if (leading_ && std::holds_alternative<Idle>(candidacy_)) propose_state(context, effects);
+}
+
+// Two steps of a rule need not share a quorum, and a lease lives by the rule of the view that acknowledged it. So the
+// next step waits until everybody acknowledges in this view, and leases of earlier ones are over.
+void Membership::watch_followers(const MembershipContext& context) {
+  bool all = member() && !committed_.view.epoch.is_genesis();
+  for (NodeId node : committed_.view.members)
+    all = all && (node == self_ || (context.table->peers[node].known &&
+                                    context.table->peers[node].latest.committed.epoch == committed_.view.epoch));
+  if (!all)
+    all_follow_since_ = Instant::never();
+  else if (all_follow_since_.is_never())
+    all_follow_since_ = context.now;
+  leases_follow_ = all && context.now - all_follow_since_ >= outlast(config_.timing.lease);
 }
 
 // A view that lives by it renews its leases by reading it again and again, and only so.
@@ -104,11 +119,14 @@ void Membership::read_tie_breaker(const MembershipContext& context, Effects& eff
   }
   if (!next_tie_breaker_read_.is_never() && context.now < next_tie_breaker_read_) return;
   next_tie_breaker_read_ = context.now + config_.timing.interval;
-  if (!tie_breaker_.busy(context.now)) tie_breaker_.read(context.now, committed_.view.epoch, effects);
+  if (tie_breaker_.busy(context.now) || std::holds_alternative<Preparing>(candidacy_)) return;
+  tie_breaker_.read(context.now, committed_.view.epoch, committed_.view.members, effects);
 }
 
 Instant Membership::next_deadline() const {
   Instant next = earlier(voter_.next_deadline(), next_tie_breaker_read_);
+  if (!leases_follow_ && !all_follow_since_.is_never())
+    next = earlier(next, all_follow_since_ + outlast(config_.timing.lease));
   if (const auto* preparing = std::get_if<Preparing>(&candidacy_)) next = earlier(next, preparing->resend);
   if (const auto* proposing = std::get_if<Proposing>(&candidacy_)) next = earlier(next, proposing->resend);
   return next;
@@ -181,6 +199,8 @@ void Membership::install(const MembershipContext& context, const Record& record,
   if (!new_view) return;
   lost_lead_ = false;
   vouched_ = {};
+  all_follow_since_ = Instant::never();
+  leases_follow_ = false;
   const Duration leases_last = all_leases_over_ > context.now ? all_leases_over_ - context.now : Duration{};
   notes_.installed(record, before, leases_last, effects);
 }

@@ -125,6 +125,7 @@ class Membership {
 
   // membership.cpp: the record in force
   void install(const MembershipContext& context, const Record& record, const LeasesLeft& leases, Effects& effects);
+  void watch_followers(const MembershipContext& context);
   void read_tie_breaker(const MembershipContext& context, Effects& effects);
   void note_leases(Instant now, const LeasesLeft& leases);
   void account_for(NodeId node) { accounted_[node] = committed_.view.incarnations[node]; }
@@ -164,7 +165,10 @@ class Membership {
   Epoch first_win_;                              // for which this life went for it; genesis: never
   Epoch proposed_;                               // newest in which this life proposed a view
   Epoch won_in_vain_;                            // ours, seen in the tie-breaker, and nothing proposed in it
-  NodeSet vouched_;                              // until they are heard, or a view was agreed on it
+  NodeSet vouched_;                              // until they are heard, a view was agreed on it, or this moment
+  Instant vouched_until_;
+  Instant all_follow_since_ = Instant::never();  // every member shows this view's epoch committed
+  bool leases_follow_ = false;                   // and for so long that no lease of another epoch lasts
   int rank_ = 0;                                 // our place among those who could lead, when last looked at
   Instant next_fetch_;
   Instant all_leases_over_;

@@ -62,7 +62,7 @@ void NodeCore::Parts::on_vouched(Instant now, const event::OperatorAsked& asked)
   if (!answer.accepted)
     answer.text = "refused: this node hears it, or is it";
   else if (asked.command.verb == OperatorVerb::quorum_override)
-    answer.text = "on your word every node that is not heard here counts as down; see 'vigil quorum'";
+    answer.text = "on your word all nodes not heard here count as down; start none where it cannot hear this one";
   else
     answer.text = "it counts as down on your word, also for the quorum, until it is heard here again";
   if (answer.accepted)

@@ -43,7 +43,7 @@ QuorumRule configured_rule(const ClusterConfig& config) {
 
 bool decides_by_own_quorum(const ClusterConfig& config, const View& view) {
   return config.quorum.policy == QuorumPolicy::last_man_standing || !config.quorum.tie_breaker.empty() ||
-         view.rule.kind != QuorumKind::majority || view.also.exists();
+         view.rule.kind != QuorumKind::majority || view.rule.tie_breaker || view.also.exists();
 }
 
 bool starts_with_every_voter(const ClusterConfig& config) {

@@ -11,16 +11,24 @@ class TieBreaker {
   // Under way, and not given up by the shell for so long that its answer must be lost.
   bool busy(Instant now) const { return asked_ && now - asked_at_ < answer_time; }
 
-  // To be called while not busy.
-  void win(Instant now, Epoch epoch, Epoch known, Effects& effects) { ask(now, true, epoch, known, effects); }
-  void read(Instant now, Epoch epoch, Effects& effects) { ask(now, false, epoch, Epoch{}, effects); }
+  // A round may go ahead of a reading, whose answer is stale then. `members`: of a view that lives by it. Nobody
+  // else can win it without all of them, so that it is theirs whichever of their rounds it was won for.
+  void win(Instant now, Epoch epoch, Epoch known, Effects& effects) {
+    members_ = {};
+    ask(now, true, epoch, known, effects);
+  }
+  void read(Instant now, Epoch epoch, NodeSet members, Effects& effects) {
+    members_ = members;
+    ask(now, false, epoch, Epoch{}, effects);
+  }
 
   enum class Answer : std::uint8_t { stale, ours, lost, failed };
   // `ours`: at asked_at() or later it was held for epoch().
   Answer on_done(const event::TieBreakerDone& done) {
     if (!asked_ || done.request != request_) return Answer::stale;
     asked_ = false;
-    last_ = !done.ok ? Answer::failed : done.held == epoch_ ? Answer::ours : Answer::lost;
+    const bool ours = done.held == epoch_ || members_.has(done.held.proposer);
+    last_ = !done.ok ? Answer::failed : ours ? Answer::ours : Answer::lost;
     return last_;
   }
   // What came of the newest use that was answered; stale: there was none.
@@ -48,6 +56,7 @@ class TieBreaker {
   std::uint32_t request_ = 0;
   Instant asked_at_;
   Epoch epoch_;
+  NodeSet members_;
 };
 
 }  // namespace vigil

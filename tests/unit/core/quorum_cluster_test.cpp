@@ -292,6 +292,22 @@ void whoever_is_heard_is_not_down_on_anybodys_word(void**) {
   assert_int_equal(rig.violations(), 0);
 }
 
+void who_has_no_vote_overrides_nothing(void**) {
+  Cluster c("alpha beta gamma");
+  c.config->quorum.policy = QuorumPolicy::weighted;
+  c.config->nodes[gamma].votes = 0;
+  ClusterRig& rig = c.boot();
+  rig.crash(alpha);
+  rig.crash(beta);
+  rig.run(second * 2);
+  rig.operate(gamma, {OperatorVerb::quorum_override, no_index, no_node});
+  rig.run(second * 2);
+  assert_int_equal(servers(rig), 0);
+  rig.start(alpha);
+  rig.start(beta);
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(7)) && servers(rig) == 1; }));
+}
+
 void all_or_none_start(void**) {
   Cluster c("alpha beta gamma");
   c.config->quorum.wait_for_all = true;
@@ -318,6 +334,7 @@ int main() {
       cmocka_unit_test(without_the_tie_breaker_half_is_nothing),
       cmocka_unit_test(a_win_that_was_never_told_binds_nobody),
       cmocka_unit_test(a_heavy_node_goes_on_alone),
+      cmocka_unit_test(who_has_no_vote_overrides_nothing),
       cmocka_unit_test(the_operators_word_brings_the_last_back),
       cmocka_unit_test(a_word_that_would_help_nobody_is_refused),
       cmocka_unit_test(whoever_is_heard_is_not_down_on_anybodys_word),

@@ -192,6 +192,24 @@ void the_operators_word_stands_for_absent_votes(void**) {
   assert_true(last.of(nodes({0})) == Authority::unanimous);
 }
 
+// Two of five restart with a file of their own, while the other three live on.
+void a_shorter_file_does_not_outvote_the_last_view(void**) {
+  auto five = cluster_of(5);
+  auto two = cluster_of(2);
+  two->hash = 78;
+  for (const QuorumPolicy policy : {QuorumPolicy::majority, QuorumPolicy::last_man_standing}) {
+    two->quorum.policy = policy;
+    Vote vote(*two, first(2));
+    vote.base = record_of(*five, first(5));
+    vote.base.state.config_hash = five->hash;
+    for (const NodeId node : first(2)) vote.lives[node] = life_of(node, 2);
+    vote.ballot.recovering = first(2);
+    assert_true(vote.of(first(2)) == Authority::none);
+    vote.ballot.vouched = nodes({2, 3, 4});
+    assert_true(vote.of(first(2)) == Authority::cold_start);
+  }
+}
+
 void wait_for_all_waits_for_all(void**) {
   auto config = cluster_of(3);
   Vote vote(*config, first(3));
@@ -217,6 +235,7 @@ int main() {
       cmocka_unit_test(a_view_in_doubt_needs_the_quorum_of_the_one_before_too),
       cmocka_unit_test(half_needs_the_tie_breaker),
       cmocka_unit_test(the_operators_word_stands_for_absent_votes),
+      cmocka_unit_test(a_shorter_file_does_not_outvote_the_last_view),
       cmocka_unit_test(wait_for_all_waits_for_all),
   };
   return cmocka_run_group_tests_name("core/quorum", tests, nullptr, nullptr);
