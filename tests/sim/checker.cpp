@@ -446,17 +446,33 @@ void Checker::acknowledging(SimTime now, NodeId voter, NodeId holder, Incarnatio
   newest = std::max(newest, sent_ns);
 }
 
-// The most generous reading of the acknowledgements given so far: whatever their epoch, the lease may
-// reach from the majority-th newest of them, the holder's own word included.
+// The newest moment by which nodes that decide in the holder's view have acknowledged it, the holder's own word
+// included; of a holder without a view, a majority of all. Whatever epoch they were of: the most generous reading.
+std::int64_t Checker::granted_since(NodeId holder, std::int64_t own_ns) const {
+  constexpr std::int64_t never = std::numeric_limits<std::int64_t>::min();
+  std::array<std::int64_t, max_sim_nodes> newest = lives_[holder].acknowledged_by;
+  newest[holder] = own_ns;
+  const std::size_t index = find(lives_[holder].committed);
+  NodeSet together;
+  for (std::size_t turn = 0; turn < nodes_; ++turn) {
+    NodeId next = no_node;
+    for (std::size_t i = 0; i < nodes_; ++i) {
+      const auto node = static_cast<NodeId>(i);
+      if (!together.has(node) && newest[i] != never && (next == no_node || newest[i] > newest[next])) next = node;
+    }
+    if (next == no_node) break;
+    together.add(next);
+    const bool enough = index == none ? static_cast<std::size_t>(together.count()) > nodes_ / 2
+                                      : history_[index].record.view.is_quorum(together);
+    if (enough) return newest[next];
+  }
+  return never;
+}
+
 void Checker::renewing(SimTime now, NodeId node, Instant until) {
-  std::array<std::int64_t, max_sim_nodes> newest = lives_[node].acknowledged_by;
   const std::int64_t own = machines_[node].clock.at(now).ns;
-  newest[node] = own;
-  const std::size_t needed = nodes_ / 2;  // index of the majority-th, counted from zero
-  std::nth_element(newest.begin(), newest.begin() + static_cast<std::ptrdiff_t>(needed),
-                   newest.begin() + static_cast<std::ptrdiff_t>(nodes_), std::greater<>());
-  const std::int64_t from = newest[needed];
   if (until.ns <= own) return;  // opens nothing
+  const std::int64_t from = granted_since(node, own);
   if (from == std::numeric_limits<std::int64_t>::min() || until.ns > from + config_->timing.lease.ns)
     fail(Invariant::proof, now, text("node %d renews its lease further than a quorum has acknowledged", node + 1));
 }

@@ -79,6 +79,8 @@ class Checker {
   void asked(const OperatorCommand& command);
   std::uint64_t questions() const { return questions_.size(); }
   void answered(SimTime now, NodeId node, std::uint64_t question, bool accepted);
+  // Somebody vouched that a node is down.
+  bool vouched() const;
 
   void fail(Invariant invariant, SimTime now, std::string text);
   bool violated() const { return violation_.invariant != Invariant::none; }
@@ -144,6 +146,7 @@ class Checker {
   void accuse(SimTime now, NodeId accuser, NodeSet accused, NodeSet kept);
   bool sound_throughout(SimTime now, NodeId node, NodeSet kept) const;
   bool slow_among(SimTime now, NodeSet nodes) const;
+  std::int64_t granted_since(NodeId holder, std::int64_t own_ns) const;
   void first_commit(SimTime now, NodeId node, std::size_t index);
   void check_quorums(SimTime now, NodeId node, const Known& known);
   bool succeeded(const View& old, const Known& record);

@@ -56,6 +56,11 @@ bool Checker::was_asked(OperatorVerb verb, GroupIndex group, NodeId of) const {
   });
 }
 
+bool Checker::vouched() const {
+  return std::any_of(questions_.begin(), questions_.end(),
+                     [](const Question& question) { return question.command.verb == OperatorVerb::confirm_down; });
+}
+
 bool Checker::was_decided(const Question& question) const {
   for (std::size_t i = 0; i < history_size_; ++i) {
     const Known& known = history_[i];

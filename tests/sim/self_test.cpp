@@ -230,6 +230,18 @@ void renewal_from_ack_time(Rig& rig) {
   acknowledged(rig, later, 1);
   rig.checker.renewing(later + 20 * ms, 0, rig.clock(0, later + 20 * ms) + rig.config.timing.lease);
 }
+void renewal_alone_by_its_view(Rig& rig) {
+  Record alone = rig.record(1, 0, NodeSet::of(0));
+  alone.view.rule.voters = NodeSet::of(0);  // an operator vouched for the others
+  alone.view.rule.needed = 1;
+  rig.accept(later, alone, NodeSet::of(0));
+  rig.checker.committed(later, 0, alone);
+  rig.checker.renewing(later, 0, rig.clock(0, later) + rig.config.timing.lease);
+}
+void renewal_by_too_few_of_its_view(Rig& rig) {
+  rig.agree(later, 1, 0, all, all);
+  rig.checker.renewing(later, 0, rig.clock(0, later) + Duration{1});
+}
 void renewal_alone(Rig& rig) { rig.checker.renewing(later, 0, rig.clock(0, later) + Duration{1}); }
 void ack_after_expulsion(Rig& rig) {
   const Record first = rig.agree(later, 1, 0, all, all);
@@ -447,6 +459,8 @@ constexpr Case cases[] = {
     {"… for a later lease", Invariant::proof, new_order_after_standing},
     {"a lease from a quorum's acknowledgement", Invariant::none, renewal_of_quorum},
     {"a lease from the acknowledgement's arrival", Invariant::proof, renewal_from_ack_time},
+    {"a lease alone, where the view is one", Invariant::none, renewal_alone_by_its_view},
+    {"a lease without a quorum of its view", Invariant::proof, renewal_by_too_few_of_its_view},
     {"a lease without a quorum", Invariant::proof, renewal_alone},
     {"acknowledged after the vote to expel", Invariant::proof, ack_after_expulsion},
     {"acknowledged after a newer view took it in", Invariant::none, ack_after_readmission},

@@ -83,7 +83,7 @@ RunResult World::run(const Scenario& scenario, TraceMode mode) {
     result.converged_ns = converged_at_ - calm_at_;
     result.converged_part =
         static_cast<double>(result.converged_ns) / static_cast<double>(scenario_.convergence_bound_ns());
-    result.takeover_part = static_cast<double>(exam_taken_) / static_cast<double>(scenario_.takeover_bound_ns());
+    result.takeover_part = static_cast<double>(exam_taken_) / static_cast<double>(exam_bound_);
   }
   for (Host& host : hosts_) host.core.reset();
   return result;

@@ -169,6 +169,7 @@ class World {
   SimTime converged_at_ = 0;
   SimTime exam_began_ = 0;
   SimTime exam_taken_ = 0;
+  SimTime exam_bound_ = 1;
   NodeId exam_owner_ = no_node;
   std::uint32_t exam_groups_ = 0;  // bit i: group i is asked about
   Coverage coverage_;
