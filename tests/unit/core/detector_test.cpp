@@ -1,5 +1,5 @@
 // Suspicions, path states and counts, by the clock. Node 0 looks at node 1 (and 2), lan timing: I = 25 ms,
-// D = 180 ms for a node, 90 ms for a path.
+// D = 180 ms for a node, 135 ms for a path.
 #include "runtime/core/detector.hpp"
 
 #include "tests/unit/core/peers_fixture.hpp"
@@ -419,7 +419,7 @@ void flapping_is_told_apart_from_dying(void**) {
   // Link 0 comes and goes while link 1 lives: three flaps.
   for (int flap = 0; flap < 3; ++flap) {
     f.hear(1, 0);
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < 7; ++i) {
       f.hear(1, 1);
       f.wait(lan.interval);
     }
