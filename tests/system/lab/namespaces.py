@@ -295,6 +295,21 @@ class Lab:
     def join(self):
         run("ip", "netns", "exec", self.switch, "nft", "delete", "table", "netdev", "camps")
 
+    def _isolate_nodes(self, on):
+        ip_batch(self.switch, [f"link set {node.port(a)} type bridge_slave isolated {'on' if on else 'off'}"
+                               for node in self for a in ADAPTERS])
+
+    def cut_between_nodes(self):
+        """No node hears another, all at once; the client hears each of them, and each hears the client."""
+        for line in self.serial.values():
+            line.send_signal(signal.SIGUSR1)
+        self._isolate_nodes(True)
+
+    def heal_between_nodes(self):
+        self._isolate_nodes(False)
+        for line in self.serial.values():
+            line.send_signal(signal.SIGUSR2)
+
     def spawn_helper(self, *command, stdout=None):
         """A process of the lab itself, outside of every node."""
         with open(self.dir / "helpers.log", "ab") as log:
