@@ -100,8 +100,9 @@ void Voter::on_prepare(const PeerTable& table, NodeId from, const Prepare& prepa
   if (prepare.epoch.proposer != from) return;
   if (!prepare.members.has(self_) || prepare.incarnations[self_] != incarnation_)
     return refuse(from, prepare.epoch, NackReason::not_in_proposal, {}, effects);
-  if (prepare.epoch == promised_) return promise(table.now, from, prepare, effects);
-  if (prepare.epoch < promised_ && !(seeded_bug(Bug::vote_twice_in_epoch) && prepare.epoch.counter == promised_.counter))
+  if (prepare.epoch == promised_ && prepare.incarnations[from] == promised_life_)
+    return promise(table.now, from, prepare, effects);
+  if (prepare.epoch <= promised_ && !(seeded_bug(Bug::vote_twice_in_epoch) && prepare.epoch.counter == promised_.counter))
     return refuse(from, prepare.epoch, NackReason::epoch_too_low, {}, effects);
   if (prepare.epoch.counter > persisted_ceiling_) return;  // asked for; the candidate repeats itself
   // The hold is for evidence to show, whoever asks: another candidate's turn does not begin it anew.
@@ -155,7 +156,10 @@ Voter::Opinion Voter::opinion_of(const PeerTable& table, NodeId from, const Prep
 }
 
 void Voter::promise(Instant now, NodeId to, const Prepare& prepare, Effects& effects) {
-  if (prepare.epoch > promised_) promised_ = prepare.epoch;
+  if (prepare.epoch > promised_) {
+    promised_ = prepare.epoch;
+    promised_life_ = prepare.incarnations[to];
+  }
   // From here on, nodes that the proposal leaves out are not acknowledged any more.
   leases_.leave_out(prepare.members);
   if (seeded_bug(Bug::later_promise_readmits)) leases_.keep_only(prepare.members);
@@ -172,10 +176,15 @@ void Voter::on_accept(Instant now, NodeId from, const Accept& accept, Effects& e
   saw_epoch(record.stamp.epoch);
   raise_ceiling(record.stamp.epoch.counter, effects);
   if (!ready(now) || !record.view.holds(self_, incarnation_)) return;
-  if (record.stamp.epoch < promised_ && !seeded_bug(Bug::accept_below_promise))
+  if (record.stamp.epoch.proposer != from) return;
+  const Incarnation& proposer_life = record.view.incarnations[from];
+  const bool used_by_another_life = record.stamp.epoch == promised_ && proposer_life != promised_life_;
+  const bool too_low = record.stamp.epoch < promised_ && !seeded_bug(Bug::accept_below_promise);
+  if (too_low || used_by_another_life)
     return refuse(from, record.stamp.epoch, NackReason::epoch_too_low, {}, effects);
   if (record.stamp.epoch.counter > persisted_ceiling_) return;
   promised_ = record.stamp.epoch;
+  promised_life_ = proposer_life;
   if (accepted_.stamp < record.stamp) {
     accepted_ = record;
     leases_.keep_only(record.view.members);

@@ -85,6 +85,7 @@ class Voter {
   std::uint64_t next_token_ = 1;
   Duration longest_lease_stored_;
   Epoch promised_;
+  Incarnation promised_life_;             // of its proposer, who may have started anew without a memory
   Record accepted_;
   bool accepted_in_this_life_ = false;
   std::optional<HeldVote> held_;

@@ -34,10 +34,6 @@
 #define MUTANT 0
 #endif
 
-#ifndef LIFE_PROMISED
-#define LIFE_PROMISED 0 /* 1: a promise is to one life of its proposer, as the code does not have it (README, findings) */
-#endif
-
 #define SKIP_LEASE_WAIT          (MUTANT == 1)
 #define NO_OLD_QUORUM            (MUTANT == 2)
 #define FORGET_ACCEPTED          (MUTANT == 3)
@@ -48,6 +44,7 @@
 #define IGNORE_RELEASE           (MUTANT == 8)
 #define JOINERS_NEED_NOT_ACCEPT  (MUTANT == 9)
 #define DOUBT_FORGOTTEN          (MUTANT == 10)
+#define ANY_LIFE_OF_PROPOSER     (MUTANT == 11)
 
 #define N 3
 #define NOBODY 3
@@ -104,7 +101,7 @@ byte generation[RECORDS];
 
 byte inc;                         /* incarnations */
 byte promised[N];                 /* epoch; proposer NOBODY after a restart: the stored ceiling */
-byte promised_life[N];            /* of its proposer */
+byte promised_life[N];            /* of its proposer; who has a memory never uses an epoch twice */
 byte accepted[N];                 /* record; 0: none */
 byte stored[N];                   /* what is on the disk at least: where this life began */
 byte known[N];                    /* newest record known committed; 0: none */
@@ -152,11 +149,11 @@ inline name_owner(n) { if :: TICKS > 0 && !ACK_ALL -> named = named | BIT(n) :: 
 
 #define LIFE_OF(s)    VI(s, PROPOSER(s))
 #define OPEN_TO(s, v) \
-  (epoch[s] > promised[v] || (epoch[s] == promised[v] && (!LIFE_PROMISED || promised_life[v] == LIFE_OF(s))))
+  (epoch[s] > promised[v] || (epoch[s] == promised[v] && (ANY_LIFE_OF_PROPOSER || WIPES == 0 || promised_life[v] == LIFE_OF(s))))
 
 inline bind(n, s) {
   promised[n] = epoch[s];
-  if :: LIFE_PROMISED -> promised_life[n] = LIFE_OF(s) :: else fi
+  if :: WIPES > 0 -> promised_life[n] = LIFE_OF(s) :: else fi
 }
 
 /* ---- first round -------------------------------------------------------------------------------- */
@@ -279,7 +276,7 @@ inline promise(s, v, learn) {
 #define HIT(s)          (members[B(s)] != 0 && \
                          (NO_OLD_QUORUM || (!QUORUM(members[B(s)] & ~SURVIVORS(s)) && \
                           (!IN_DOUBT(s) || !QUORUM(members[PREVIOUS(base[s])] & ~promised_by[s])))))
-#define COLD_START(s)   (!QUORUM(ALL & ~recovering[s]))
+#define COLD_START(s)   (promised_by[s] == ALL || !QUORUM(ALL & ~recovering[s]))
 #define AUTHORISED(s)   (QUORUM(promised_by[s]) && (JOINING(s) & ~promised_by[s]) == 0 && (HIT(s) || COLD_START(s)))
 #define OWNER_GOES(s)   (owner[base[s]] == NOBODY || !HAS(STAYING(s), owner[base[s]]))
 

@@ -227,6 +227,28 @@ void a_first_write_that_fails_is_tried_again_too(void**) {
 
 // ---- one vote per epoch ----------------------------------------------------------------------------
 
+// Node 0 lost its memory, and names an epoch that its earlier life was promised: it would use its stamps again.
+void an_epoch_is_of_one_life_of_its_proposer(void**) {
+  for (const bool by_record : {false, true}) {
+    Fixture f;
+    f.ready();
+    if (by_record)
+      f.hear_accept(record_of(*f.config, nodes({0, 1, 2}), {5, 0}, 1));
+    else
+      f.hear(f.ask({5, 0}));
+    f.peers.restarted(0);
+    assert_int_equal(f.answer(f.ask({5, 0})), 'N');
+    assert_int_equal(f.reason(), NackReason::epoch_too_low);
+    Record other = record_of(*f.config, nodes({0, 1, 2}), {5, 0}, 1);
+    other.view.incarnations[0] = life_of(0, 2);
+    f.effects.clear();
+    f.hear_accept(other);
+    assert_true(sent<Accepted>(f.effects).empty());
+    assert_int_equal(sent<Nack>(f.effects).size(), 1);
+    assert_int_equal(f.answer(f.ask({6, 0})), 'P');
+  }
+}
+
 void one_vote_per_epoch(void**) {
   struct Row {
     Epoch epoch;
@@ -555,6 +577,7 @@ int main() {
       cmocka_unit_test(failed_storage_silences_the_vote_until_it_works),
       cmocka_unit_test(a_first_write_that_fails_is_tried_again_too),
       cmocka_unit_test(one_vote_per_epoch),
+      cmocka_unit_test(an_epoch_is_of_one_life_of_its_proposer),
       cmocka_unit_test(who_may_ask),
       cmocka_unit_test(a_promise_tells_the_newest_record_and_the_leases),
       cmocka_unit_test(a_restarted_voter_says_so_until_it_accepts),
