@@ -50,7 +50,7 @@ bool may_go_on_without(const Ballot& ballot, NodeSet gone) {
 // configuration, and by that of the last view: it may have been smaller.
 bool nothing_survived(const ClusterConfig& config, const Ballot& ballot) {
   if (starts_with_every_voter(config)) return false;
-  const NodeSet gone = ballot.recovering | ballot.vouched;
+  const NodeSet gone = ballot.recovering;
   const QuorumRule rule = configured_rule(config);
   if (rule.is_quorum(rule.voters - gone)) return false;
   return !may_go_on_without(ballot, gone);
@@ -69,17 +69,17 @@ NodeSet same_incarnations(const View& view, NodeSet nodes, const std::array<Inca
 Authority authority_of(const ClusterConfig& config, const Ballot& ballot) {
   const Record& base = *ballot.base;
   const QuorumRule rule = configured_rule(config);
-  const NodeSet answered = ballot.promised | ballot.vouched;
   if (rule.votes_of(ballot.promised) == 0) return Authority::none;
   // Every voter of this file may be few of those of the last one.
   const bool other_file = base.view.exists() && base.state.config_hash != config.hash;
-  const bool every_voter = answered.includes(rule.voters) &&
+  const bool every_voter = (ballot.promised | ballot.vouched).includes(rule.voters) &&
                            !(other_file && may_go_on_without(ballot, ballot.recovering | ballot.vouched));
   if (decides_by_own_quorum(config, base.view)) {
     if (decided_by_own_quorum(ballot)) return ballot.vouched.empty() ? Authority::strict : Authority::unanimous;
     return every_voter ? Authority::cold_start : Authority::none;
   }
-  if (!rule.is_quorum(answered)) return Authority::none;
+  // A word about some lets nobody start beside the rest: under one rule for ever, who was down and is back is a vote.
+  if (!rule.is_quorum(ballot.promised)) return every_voter ? Authority::cold_start : Authority::none;
   if (hit_by_promises(ballot) || (base.view.exists() && seeded_bug(Bug::commit_without_old_quorum))) {
     const NodeSet survivors = same_incarnations(base.view, ballot.promised, *ballot.incarnations);
     return !ballot.in_doubt && base.view.is_quorum(survivors) ? Authority::strict : Authority::unanimous;

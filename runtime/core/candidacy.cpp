@@ -34,7 +34,8 @@ bool Membership::could_be_decided(const MembershipContext& context, const Desire
       if (context.table->peers[node].latest.quorate) return false;  // a living view will admit us
   }
   if (!decides_by_own_quorum(config_, base.view) && !starts_with_every_voter(config_))
-    return configured_rule(config_).is_quorum(desired.members | vouched_);
+    return configured_rule(config_).is_quorum(desired.members) ||
+           (desired.members | vouched_).includes(configured_rule(config_).voters);
   Ballot ballot{&base, in_doubt(base), desired.members, desired.joining, vouched_, true, &desired.incarnations};
   return authority_of(config_, ballot) != Authority::none;
 }

@@ -1,6 +1,8 @@
 // Frames. First byte 0: the rest is a frame as it came from the network, opened with a key that it
 // does not know. Otherwise it is the type of a frame whose body is the rest: sealed correctly, opened,
 // and decoded, so that what lies behind the authentication is reached.
+#include <algorithm>
+
 #include "runtime/wire/heartbeat.hpp"
 #include "runtime/wire/hello.hpp"
 #include "tests/fuzz/wire_fuzz.hpp"
@@ -9,7 +11,8 @@ namespace {
 
 using namespace vigil;
 
-// Encodes what was decoded, and compares: one value has one encoding, up to blocks of newer revisions.
+// Encodes what was decoded, and compares: one value has one encoding, up to blocks of newer revisions. A body of an
+// older revision lacks the blocks that we append to it.
 template <typename Encode>
 void require_same_bytes(wire::Bytes body, Encode encode) {
   std::array<std::uint8_t, wire::body_bytes_max> again;
@@ -17,8 +20,10 @@ void require_same_bytes(wire::Bytes body, Encode encode) {
   encode(writer);
   fuzz::require(writer.ok(), "what was decoded fits a frame again");
   const wire::Bytes fields = writer.written();
-  fuzz::require(fields.size() <= body.size(), "encoding again makes nothing longer");
-  fuzz::require(std::equal(fields.begin() + 1, fields.end(), body.begin() + 1), "encoding again gives the same bytes");
+  const bool older = body[0] < fields[0];
+  fuzz::require(older || fields.size() <= body.size(), "encoding again makes nothing longer");
+  const auto common = static_cast<std::ptrdiff_t>(std::min(fields.size(), body.size()));
+  fuzz::require(std::equal(fields.begin() + 1, fields.begin() + common, body.begin() + 1), "encoding again gives the same bytes");
 }
 
 void decode(wire::FrameType type, wire::Bytes body) {

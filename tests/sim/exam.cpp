@@ -38,6 +38,16 @@ bool World::can_be_taken_over(std::size_t group, const Record& record) const {
   return false;
 }
 
+bool World::a_disk_failed_lately() const {
+  for (const Host& host : hosts_) {
+    if (!host.core) continue;
+    NodeStatus status;
+    host.core->describe(machines_[host.id].clock.at(now_), status);
+    if (status.role == NodeRole::waiting) return true;
+  }
+  return false;
+}
+
 // False: there is nothing to ask.
 bool World::begin_exam() {
   const Record* record = checker_.newest_committed();
@@ -55,6 +65,8 @@ bool World::begin_exam() {
     // lease there is; holders wait for the leases of all expelled nodes together.
     exam_bound_ = scenario_.takeover_bound_ns();
     if (checker_.vouched()) exam_bound_ += outlast(longest_lease).ns * 100 / (100 - drift_percent);
+    // A voter whose disk failed a write votes again when it has written anew: it tries every second.
+    if (a_disk_failed_lately()) exam_bound_ += Duration::from_s(1).ns * 100 / (100 - drift_percent);
     machine_crash(hosts_[owner], exam_bound_ * 4);
     at(now_ + scenario_.interval_ns(), What::grade, no_node);
     return true;
