@@ -38,12 +38,14 @@ bool World::can_be_taken_over(std::size_t group, const Record& record) const {
   return false;
 }
 
-bool World::a_disk_failed_lately() const {
+bool World::a_disk_failed_lately() {
   for (const Host& host : hosts_) {
     if (!host.core) continue;
     NodeStatus status;
     host.core->describe(machines_[host.id].clock.at(now_), status);
     if (status.role == NodeRole::waiting) return true;
+    for (const std::uint32_t slot : host.writes)
+      if (!writes_[slot].ok) return true;
   }
   return false;
 }
@@ -65,6 +67,8 @@ bool World::begin_exam() {
     // lease there is; holders wait for the leases of all expelled nodes together.
     exam_bound_ = scenario_.takeover_bound_ns();
     if (checker_.vouched()) exam_bound_ += outlast(longest_lease).ns * 100 / (100 - drift_percent);
+    // Nothing else goes wrong: no disk that was to fail its next write.
+    for (Host& host : hosts_) host.mischief.write_fails = false;
     // A voter whose disk failed a write votes again when it has written anew: it tries every second.
     if (a_disk_failed_lately()) exam_bound_ += Duration::from_s(1).ns * 100 / (100 - drift_percent);
     machine_crash(hosts_[owner], exam_bound_ * 4);
