@@ -146,8 +146,10 @@ def test_the_demo_leaves_nothing_behind_on_interrupt(settings):
         pass
     before = set(run("ip", "netns", "list").stdout.split()) | {str(p) for p in pathlib.Path("/tmp").glob(LAB_PREFIX + "*")}
     demo = pathlib.Path(__file__).resolve().parents[2] / "tools/demo/demo.py"
+    # Tests that run in the background of a shell inherit that SIGINT is ignored.
     child = subprocess.Popen([sys.executable, str(demo), "--bin", str(settings.bin), "--report", os.devnull],
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     time.sleep(3)
     os.killpg(child.pid, signal.SIGINT)
     expect(child.wait(timeout=30) == 130, f"exit status {child.returncode}, not 130")
