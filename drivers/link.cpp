@@ -6,9 +6,10 @@
 
 namespace vigil {
 
-Status Link::open(Ring& ring, FrameSink& sink) {
+Status Link::open(Ring& ring, FrameSink& sink, Ring* quiet) {
   close();
   ring_ = &ring;
+  quiet_ = quiet;
   sink_ = &sink;
   return reopen();
 }

@@ -26,6 +26,8 @@ inline constexpr NodeId everyone = no_node;
 // What kernel filters may look at. wire/ lays frames out accordingly.
 namespace frame_layout {
 inline constexpr std::uint8_t magic = 0x56;          // byte 0
+inline constexpr std::size_t type_offset = 2;        // u8
+inline constexpr std::uint8_t last_beat_type = 2;    // types up to this one are heartbeats and their answers
 inline constexpr std::size_t cluster_id_offset = 4;  // big-endian u32
 inline constexpr std::size_t smallest = 8;           // nothing shorter is a frame
 }  // namespace frame_layout
@@ -62,8 +64,10 @@ struct LinkCounters {
 class FrameSink {
  public:
   virtual ~FrameSink() = default;
-  // `bytes` is valid during the call. `received` is read after the frame's arrival, never before.
-  virtual void on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, const LinkSource& source) = 0;
+  // `bytes` is valid during the call. `received` is read after the frame's arrival, never before; `arrived`, for
+  // statistics alone, is what the kernel says about when it came.
+  virtual void on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, Instant arrived,
+                        const LinkSource& source) = 0;
   // The link became usable, or stopped being so (its interface is gone, the other end of the line
   // hung up): from inside open(), reopen(), send() or the loop.
   virtual void on_link_state(LinkIndex by, bool usable) = 0;
@@ -74,8 +78,9 @@ class Link {
   virtual ~Link() = default;
 
   // Opens the link. `ring` and `sink` must outlive it, or close() comes first. After an error the link
-  // remembers both: reopen() tries again.
-  Status open(Ring& ring, FrameSink& sink);
+  // remembers both: reopen() tries again. With a `quiet` ring, heartbeats and their answers wake nobody: they come
+  // when that ring is run (and look()).
+  Status open(Ring& ring, FrameSink& sink, Ring* quiet = nullptr);
   // Closes and opens anew: when netlink tells of the device, or with a back-off after on_link_state(false).
   // It costs some ten system calls; the frames that were waiting in the kernel are lost.
   Status reopen();
@@ -83,6 +88,8 @@ class Link {
 
   // `frame`: 8…limits::frame_bytes bytes. `to`: a node, or `everyone`.
   virtual SendOutcome send(std::span<const std::byte> frame, NodeId to) = 0;
+  // Takes what waits outside of any ring: the owner calls it whenever it has run the quiet ring.
+  virtual void look() {}
   // True when `node` is configured to be on this link.
   virtual bool reaches(NodeId node) const = 0;
   // The shell has authenticated a frame of `node` that came from `source`: later frames to it alone go there.
@@ -99,6 +106,7 @@ class Link {
   virtual Status start() = 0;  // opens the closed link on ring() and leaves it closed on error
   void set_usable(bool usable);
   Ring& ring() { return *ring_; }
+  Ring* quiet() { return quiet_; }  // null: everything comes by ring()
   FrameSink& sink() { return *sink_; }
   LinkCounters counters_;
 
@@ -107,6 +115,7 @@ class Link {
   LinkIndex index_;
   bool usable_ = false;
   Ring* ring_ = nullptr;
+  Ring* quiet_ = nullptr;
   FrameSink* sink_ = nullptr;
 };
 

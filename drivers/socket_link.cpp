@@ -10,22 +10,32 @@ namespace vigil {
 SocketLink::~SocketLink() { SocketLink::close(); }
 
 Status SocketLink::start() {
-  Result<Fd> made = make_socket();
-  if (!made) return made.error();
-  Result<SourceId> source = ring().receive(made->get(), *this);
-  if (!source) return source.error();
-  socket_ = std::move(*made);
-  source_ = *source;
   errors_in_a_row_ = 0;
+  Status status = add_receiver(0, ring(), quiet() == nullptr ? Share::everything : Share::urgent);
+  if (status && quiet() != nullptr) status = add_receiver(1, *quiet(), Share::beats);
+  if (!status) close();
+  return status;
+}
+
+Status SocketLink::add_receiver(std::uint32_t tag, Ring& ring, Share share) {
+  Result<Fd> made = make_socket(share);
+  if (!made) return made.error();
+  const int yes = 1;
+  if (share == Share::beats) ::setsockopt(made->get(), SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes);
+  Result<SourceId> source = ring.receive(made->get(), *this, tag);
+  if (!source) return source.error();
+  receivers_[tag] = {&ring, std::move(*made), *source};
   return {};
 }
 
 void SocketLink::close() {
-  if (!socket_) return;
-  ring().remove(source_);
-  source_ = {};
-  socket_.reset();
-  set_usable(false);
+  const bool was_open = static_cast<bool>(receivers_[0].socket);
+  for (Receiver& receiver : receivers_) {
+    if (!receiver.socket) continue;
+    receiver.ring->remove(receiver.source);
+    receiver = {};
+  }
+  if (was_open) set_usable(false);
 }
 
 void SocketLink::on_packet(std::uint32_t, const Packet& packet) {
@@ -33,16 +43,17 @@ void SocketLink::on_packet(std::uint32_t, const Packet& packet) {
   take(packet);
 }
 
-void SocketLink::on_receive_stopped(std::uint32_t, int error) {
+void SocketLink::on_receive_stopped(std::uint32_t tag, int error) {
   ++counters_.receive_errors;
   counters_.last_error = error;
   // An interface that goes down says ENETDOWN once; the socket lives on and works when it is back.
-  if (++errors_in_a_row_ <= errors_tolerated && ring().receive_again(source_)) return;
+  const Receiver& receiver = receivers_[tag];
+  if (++errors_in_a_row_ <= errors_tolerated && receiver.ring->receive_again(receiver.source)) return;
   set_usable(false);
 }
 
 SendOutcome SocketLink::send_datagram(std::span<const std::byte> bytes, const void* address, unsigned address_size) {
-  const ssize_t sent = ::sendto(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+  const ssize_t sent = ::sendto(receivers_[0].socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
                                 static_cast<const sockaddr*>(address), address_size);
   if (sent >= 0) {
     ++counters_.frames_sent;
@@ -59,9 +70,9 @@ SendOutcome SocketLink::send_datagram(std::span<const std::byte> bytes, const vo
   return SendOutcome::failed;
 }
 
-void SocketLink::deliver(std::span<const std::byte> frame, Instant received, const LinkSource& source) {
+void SocketLink::deliver(std::span<const std::byte> frame, const Packet& packet, const LinkSource& source) {
   ++counters_.frames_received;
-  sink().on_frame(index(), frame, received, source);
+  sink().on_frame(index(), frame, packet.received, packet.arrived, source);
 }
 
 }  // namespace vigil

@@ -20,26 +20,31 @@ constexpr std::size_t length_bytes = 2;
 // A load behind the end of a short packet drops it. Passes only what is
 //   for this host, a group or everyone (1, 2, 3), not what a promiscuous neighbour made us see, and
 //   not what this host sent itself; untagged: another VLAN is another segment, and a frame that
-//   leaked from it must not count as heard on this one; of our type, magic and cluster.
+//   leaked from it must not count as heard on this one; of our type, magic and cluster; and of the frame
+//   types that this socket is for.
 constexpr std::uint32_t ancillary(int what) { return static_cast<std::uint32_t>(SKF_AD_OFF + what); }
 
 struct Filter {
-  explicit Filter(std::uint32_t cluster_id)
+  // Passes the types for which "greater than `type`" is `greater`.
+  Filter(std::uint32_t cluster_id, std::uint32_t type, bool greater)
       : code{{
             {BPF_LD | BPF_W | BPF_ABS, 0, 0, ancillary(SKF_AD_PKTTYPE)},
-            {BPF_JMP | BPF_JGT | BPF_K, 9, 0, PACKET_MULTICAST},
+            {BPF_JMP | BPF_JGT | BPF_K, 11, 0, PACKET_MULTICAST},
             {BPF_LD | BPF_W | BPF_ABS, 0, 0, ancillary(SKF_AD_VLAN_TAG_PRESENT)},
-            {BPF_JMP | BPF_JEQ | BPF_K, 0, 7, 0},
+            {BPF_JMP | BPF_JEQ | BPF_K, 0, 9, 0},
             {BPF_LD | BPF_W | BPF_ABS, 0, 0, ancillary(SKF_AD_PROTOCOL)},
-            {BPF_JMP | BPF_JEQ | BPF_K, 0, 5, EthernetLink::ether_type},
+            {BPF_JMP | BPF_JEQ | BPF_K, 0, 7, EthernetLink::ether_type},
             {BPF_LD | BPF_B | BPF_ABS, 0, 0, length_bytes},
-            {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, frame_layout::magic},
+            {BPF_JMP | BPF_JEQ | BPF_K, 0, 5, frame_layout::magic},
             {BPF_LD | BPF_W | BPF_ABS, 0, 0, length_bytes + frame_layout::cluster_id_offset},
-            {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, cluster_id},
+            {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, cluster_id},
+            {BPF_LD | BPF_B | BPF_ABS, 0, 0, length_bytes + frame_layout::type_offset},
+            {BPF_JMP | BPF_JGT | BPF_K, static_cast<std::uint8_t>(greater ? 0 : 1),
+             static_cast<std::uint8_t>(greater ? 1 : 0), type},
             {BPF_RET | BPF_K, 0, 0, 0xffff},
             {BPF_RET | BPF_K, 0, 0, 0},
         }} {}
-  std::array<sock_filter, 12> code;
+  std::array<sock_filter, 14> code;
 };
 
 static_assert(PACKET_HOST == 0 && PACKET_BROADCAST == 1 && PACKET_MULTICAST == 2 && PACKET_OTHERHOST == 3);
@@ -61,7 +66,7 @@ Result<std::unique_ptr<Link>> EthernetLink::create(const EthernetLinkOptions& op
 EthernetLink::EthernetLink(const EthernetLinkOptions& options)
     : SocketLink(LinkKind::ethernet, options.index), options_(options), group_(group_of(options.cluster_id)) {}
 
-Result<Fd> EthernetLink::make_socket() {
+Result<Fd> EthernetLink::make_socket(Share share) {
   const unsigned index = ::if_nametoindex(options_.device.c_str());
   if (index == 0)
     return Error::from_errno("cannot send heartbeats on interface " + options_.device.str() +
@@ -71,13 +76,15 @@ Result<Fd> EthernetLink::make_socket() {
   Fd fd(::socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return Error::from_errno("cannot open a packet socket (CAP_NET_RAW is needed)", errno);
   interface_index_ = static_cast<int>(index);
-  if (Status status = configure(fd.get(), interface_index_); !status) return status.error();
+  if (Status status = configure(fd.get(), interface_index_, share); !status) return status.error();
   return fd;
 }
 
-Status EthernetLink::configure(int fd, int interface_index) const {
+Status EthernetLink::configure(int fd, int interface_index, Share share) const {
   const std::string on = " on " + options_.device.str();
-  Filter filter(options_.cluster_id);
+  constexpr std::uint32_t any_type = 0xff;
+  Filter filter(options_.cluster_id, share == Share::everything ? any_type : frame_layout::last_beat_type,
+                share == Share::urgent);
   const sock_fprog program{static_cast<unsigned short>(filter.code.size()), filter.code.data()};
   if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
     return Error::from_errno("cannot attach the heartbeat filter" + on, errno);
@@ -150,7 +157,7 @@ void EthernetLink::take(const Packet& packet) {
   LinkSource source;
   source.size = from.sll_halen;
   std::memcpy(source.bytes.data(), from.sll_addr, source.size);
-  deliver(bytes.subspan(length_bytes, size), packet.received, source);
+  deliver(bytes.subspan(length_bytes, size), packet, source);
 }
 
 }  // namespace vigil

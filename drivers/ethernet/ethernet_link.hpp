@@ -36,8 +36,8 @@ class EthernetLink final : public SocketLink {
   static Mac group_of(std::uint32_t cluster_id);
 
  private:
-  Result<Fd> make_socket() override;
-  Status configure(int fd, int interface_index) const;
+  Result<Fd> make_socket(Share share) override;
+  Status configure(int fd, int interface_index, Share share) const;
   void take(const Packet& packet) override;
 
   EthernetLinkOptions options_;

@@ -86,14 +86,17 @@ Status SerialLink::start() {
 }
 
 Status SerialLink::watch() {
-  Result<SourceId> came = ring().watch_once(line_.get(), POLLIN, *this, line_tag);
-  if (!came) return came.error();
-  line_source_ = *came;
+  if (quiet() == nullptr) {
+    Result<SourceId> came = ring().watch_once(line_.get(), POLLIN, *this, line_tag);
+    if (!came) return came.error();
+    line_source_ = *came;
+  }
   for (const auto& [timer, tag] : {std::pair{&pace_, pace_tag}, {&rest_, rest_tag}}) {
     Result<SourceId> made = ring().timer(*this, tag);
     if (!made) return made.error();
     *timer = *made;
   }
+  if (quiet() != nullptr) rest();
   return {};
 }
 
@@ -201,12 +204,24 @@ void SerialLink::on_timer(std::uint32_t tag) {
 
 // ---- in --------------------------------------------------------------------------------------------
 
+void SerialLink::look() {
+  if (line_ && quiet() != nullptr) receive();
+}
+
+// Half of what a tty holds for us (N_TTY_BUF_SIZE, 4 KiB) may come meanwhile. A line that alone is left carries votes.
+void SerialLink::rest() {
+  constexpr std::size_t most_bytes = 2048;
+  constexpr Duration longest = Duration::from_ms(50);
+  ring().set_timer(rest_, boottime_now() + shorter(serial_time(most_bytes, options_.baud), longest));
+}
+
 // A line brings its bytes one by one or in small portions. Far less than what the kernel holds for us comes while
 // nobody looks.
 void SerialLink::receive() {
   constexpr std::size_t most_bytes = 128;
   const bool came = drain();
   if (!line_) return;
+  if (quiet() != nullptr) return rest();
   const std::size_t begun = decoder_.pending();
   if (!came || begun == 0) return ring().watch_again(line_source_);
   const std::size_t left = usual_bytes_ > begun ? std::min(usual_bytes_ - begun, most_bytes) : most_bytes;
@@ -235,7 +250,7 @@ bool SerialLink::drain() {
       }
       ++counters_.frames_received;
       usual_bytes_ = frame->size() + serial_overhead_bytes;
-      sink().on_frame(index(), *frame, received, LinkSource{});
+      sink().on_frame(index(), *frame, received, received, LinkSource{});
       if (!line_) return true;  // the sink closed us
     }
     counters_.malformed += decoder_.malformed() + decoder_.crc_errors() - decoder_errors_seen_;

@@ -8,7 +8,8 @@
 // many, one of them gives way at random, so that of a message that is repeated every fragment passes
 // sooner or later. What comes in is always read, however much it is; but a line that brings
 // single bytes does not wake the loop for each: once a frame has begun, nobody looks until the rest of
-// it, by the size of the one before, can have come.
+// it, by the size of the one before, can have come. Where the owner looks by itself, as it does with a
+// quiet ring, nothing that comes wakes the loop; a timer looks before the tty's own buffer could be full.
 #pragma once
 
 #include "drivers/link.hpp"
@@ -34,6 +35,7 @@ class SerialLink final : public Link, private RingHandler {
   void close() override;
   SendOutcome send(std::span<const std::byte> frame, NodeId to) override;
   bool reaches(NodeId node) const override { return node != no_node && node == options_.peer; }
+  void look() override;
 
  private:
   struct Waiting {
@@ -50,6 +52,7 @@ class SerialLink final : public Link, private RingHandler {
   void on_ready(std::uint32_t tag, std::uint32_t events) override;
   void on_timer(std::uint32_t tag) override;
   void receive();
+  void rest();
   bool drain();
   void pump();
   bool write_out();
@@ -60,7 +63,7 @@ class SerialLink final : public Link, private RingHandler {
 
   SerialLinkOptions options_;
   Fd line_;
-  SourceId line_source_;  // something came; not armed while the line rests
+  SourceId line_source_;  // something came; not armed while the line rests, not there with a quiet ring
   SourceId room_source_;  // the tty takes more of a frame begun; valid once there was need of it
   SourceId pace_;         // when the tty should have sent what it has
   SourceId rest_;         // when the line is read again

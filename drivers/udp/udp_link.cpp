@@ -2,11 +2,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/pkt_sched.h>
 #include <net/if.h>
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 namespace vigil {
 
@@ -76,7 +78,21 @@ UdpLink::Address UdpLink::address_of(const IpAddress& ip) const {
   return address;
 }
 
-Result<Fd> UdpLink::make_socket() {
+// Two sockets of one address: the first one bound gets what the program calls 0, the other one what it calls 1.
+Status UdpLink::share_out(int fd) const {
+  sock_filter code[] = {
+      {BPF_LD | BPF_B | BPF_ABS, 0, 0, frame_layout::type_offset},
+      {BPF_JMP | BPF_JGT | BPF_K, 0, 1, frame_layout::last_beat_type},
+      {BPF_RET | BPF_K, 0, 0, 0},
+      {BPF_RET | BPF_K, 0, 0, 1},
+  };
+  const sock_fprog program{std::size(code), code};
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) != 0)
+    return Error::from_errno("cannot share out the heartbeats on UDP port " + std::to_string(options_.port), errno);
+  return {};
+}
+
+Result<Fd> UdpLink::make_socket(Share share) {
   const std::string what =
       "cannot send UDP heartbeats from " + text_of(options_.local) + " on " + options_.device.str();
   interface_index_ = ::if_nametoindex(options_.device.c_str());
@@ -91,11 +107,15 @@ Result<Fd> UdpLink::make_socket() {
   const auto buffer = static_cast<int>(neighbour_queue_bytes * (options_.peers.size() + 1));
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer) != 0)
     ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+  const int yes = 1;
+  if (share != Share::everything) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
   const Address local = address_of(options_.local);
   if (::bind(fd.get(), &local.any, address_size()) != 0)
     return Error::from_errno(what + " port " + std::to_string(options_.port) +
                                  " (give the interface its boot address, and the port to nobody else)",
                              errno);
+  if (share == Share::beats)
+    if (Status shared = share_out(fd.get()); !shared) return shared.error();
   addresses_.clear();
   for (const UdpPeer& peer : options_.peers) addresses_.push(address_of(peer.address));
   return fd;
@@ -149,7 +169,7 @@ void UdpLink::take(const Packet& packet) {
   LinkSource source;
   source.size = static_cast<std::uint8_t>(std::min(packet.source.size(), source.bytes.size()));
   std::memcpy(source.bytes.data(), packet.source.data(), source.size);
-  deliver(packet.bytes, packet.received, source);
+  deliver(packet.bytes, packet, source);
 }
 
 }  // namespace vigil

@@ -43,7 +43,8 @@ class UdpLink final : public SocketLink {
   };
   static constexpr std::uint8_t unknown = 0xff;
 
-  Result<Fd> make_socket() override;
+  Result<Fd> make_socket(Share share) override;
+  Status share_out(int fd) const;
   void take(const Packet& packet) override;
   Address address_of(const IpAddress& ip) const;
   unsigned address_size() const { return options_.local.family == 4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }

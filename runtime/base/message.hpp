@@ -14,7 +14,29 @@ namespace vigil {
 
 // ---- Heartbeats: one frame each, unreliable ------------------------------------------------------
 
-// Broadcast by every node on every link at that link's interval. It is also the lease renewal.
+// A voter's word that it recorded a lease: `holder`'s renewal that left at `sent_ns` on the holder's clock.
+struct RenewalAck {
+  NodeId holder = no_node;
+  std::int64_t sent_ns = 0;  // a multiple of renewal_unit: rounded down, so that a lease only gets shorter by it
+  bool operator==(const RenewalAck&) const = default;
+};
+inline constexpr Duration renewal_unit = Duration::from_ns(1 << 14);
+inline constexpr std::size_t renewal_acks_max = 13;  // of one heartbeat
+using RenewalAcks = BoundedVector<RenewalAck, renewal_acks_max>;
+
+// How many of them fit beside the rest of a heartbeat, where `nodes` have up to `links` links each. wire/heartbeat.hpp
+// has the layout that these numbers are of, and checks them.
+inline constexpr std::size_t heartbeat_bytes = limits::frame_bytes - 44;  // behind header and tag
+inline constexpr std::size_t heartbeat_fixed_bytes = 62;                  // all but what is counted below, at its longest
+inline constexpr std::size_t renewal_ack_bytes = 7;
+constexpr std::size_t heard_links_bytes(std::size_t nodes, std::size_t links) { return (nodes * links + 7) / 8; }
+constexpr std::size_t renewal_acks_that_fit(std::size_t nodes, std::size_t links) {
+  const std::size_t room = (heartbeat_bytes - heartbeat_fixed_bytes - heard_links_bytes(nodes, links)) / renewal_ack_bytes;
+  return room < renewal_acks_max ? room : renewal_acks_max;
+}
+static_assert(renewal_acks_that_fit(limits::max_nodes, limits::max_links) >= 4, "everybody is answered in turns");
+
+// Broadcast by every node on every link at that link's interval. It is also the lease renewal, and answers those of others.
 struct Heartbeat {
   LinkIndex link = 0;              // the sender's link it leaves by
   std::uint32_t link_sequence = 0; // counts frames on that link: loss and reordering show
@@ -34,15 +56,14 @@ struct Heartbeat {
   std::uint32_t lease_us = 0;      // the length asked for
   // For each node, bit i: I hear that node's link i. One-way links show here.
   std::array<std::uint8_t, limits::max_nodes> heard_links{};
+  RenewalAcks acks;                // recorded in the epoch of `committed`, before this was sent
 };
 
-// Answer to one heartbeat, on the link it came by.
+// Answer to one heartbeat, on the link it came by, now and then: for the link's round trip.
 struct HeartbeatAck {
-  LinkIndex link = 0;              // the holder's link that the heartbeat left by
+  LinkIndex link = 0;              // the link of the heartbeat's sender that it left by
   std::int64_t sent_ns = 0;        // echoed
-  Epoch epoch;                     // of the voter's committed view
-  bool lease_acknowledged = false; // recorded before this was sent
-  std::uint32_t held_us = 0;       // from reception to this answer
+  std::uint32_t held_us = 0;       // from its arrival to this answer
 };
 
 // ---- Messages: idempotent, repeated by the sender's core until answered -------------------------

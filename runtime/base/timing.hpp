@@ -2,7 +2,7 @@
 //
 // Timeline of a crash at 0, seen by the survivors (interval I, detection D, lease L, drift d):
 //
-//   -I..0          the victim's last renewal is sent, and acknowledged
+//   -I..0          the victim's last renewal is sent; each voter records it within I, when it looks next
 //   0              the victim dies or freezes
 //   D              its silence reaches the detection time on every link: suspicion
 //   D + vote       promises and acceptances of a quorum: the view without it is installed
@@ -11,8 +11,10 @@
 //   max(D + vote, W)   gate, address, announcement on the survivor
 //
 // Detection and lease run side by side, so D is chosen just below W: a shorter D would only accuse
-// sooner than anyone may act, a longer one would delay the takeover. A healthy holder renews every I,
-// so a renewal may be late by L - I before its own gate closes (a spurious outage, never two owners).
+// sooner than anyone may act, a longer one would delay the takeover. A healthy holder renews every I, and
+// hears of a renewal with its own next heartbeat but one at the latest (the voters' heartbeats carry their
+// acknowledgements, and every node looks at what came when it sends its own): a renewal may be late by
+// L - 2 I before its own gate closes (a spurious outage, never two owners).
 #pragma once
 
 #include <cstdint>
@@ -71,7 +73,7 @@ constexpr Timing timing_of(Profile profile) {
       return {Duration::from_ms(200), Duration::from_ms(2400), Duration::from_ms(2000)};
     case Profile::lan:
       // Outlasts the 25-72 ms scheduling stalls seen on shared machines, takeover below 250 ms.
-      return {Duration::from_ms(25), Duration::from_ms(180), Duration::from_ms(150)};
+      return {Duration::from_ms(30), Duration::from_ms(190), Duration::from_ms(160)};
     case Profile::fast:
       // The time-out of keepalived at 10 ms adverts is some 35 ms: outlast(L) stays under it.
       return {Duration::from_ms(4), Duration::from_ms(28), Duration::from_ms(24)};
@@ -79,11 +81,11 @@ constexpr Timing timing_of(Profile profile) {
       // Dedicated machine, FIFO, direct cable.
       return {Duration::from_ms(1), Duration::from_us(10'500), Duration::from_ms(9)};
   }
-  return {Duration::from_ms(25), Duration::from_ms(180), Duration::from_ms(150)};
+  return timing_of(Profile::lan);
 }
 
 constexpr bool timing_is_sound(const Timing& t) {
-  return t.interval.ns > 0 && t.lease > t.interval * 3 && t.detection > t.interval * 3 &&
+  return t.interval.ns > 0 && t.lease > t.interval * 4 && t.detection > t.interval * 3 &&
          t.detection <= outlast(t.lease) && t.lateness_cap() >= t.detection;
 }
 

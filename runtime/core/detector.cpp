@@ -22,7 +22,9 @@ Duration interval_of_link(const ClusterConfig& config, const NodeConfig& node, L
   const std::uint32_t baud = node.adapters[entry.adapter].baud;
   if (baud == 0) return config.timing.interval;
   const auto bits = static_cast<std::int64_t>(limits::frame_bytes) * serial_bits_per_byte * serial_share;
-  return longer(config.timing.interval, Duration::from_ns(bits * 1'000'000'000 / baud));
+  // Whole intervals: it beats along with the other links, and wakes nobody by itself.
+  const std::int64_t intervals = bits * 1'000'000'000 / baud / config.timing.interval.ns + 1;
+  return config.timing.interval * intervals;
 }
 
 Detector::Detector(const ClusterConfig& config, NodeId self) : config_(config), self_(self) {
@@ -50,7 +52,7 @@ const PathStats& Detector::path(NodeId node, LinkIndex by, LinkIndex link) const
   return const_cast<Detector*>(this)->path_of(node, by, link);
 }
 
-void Detector::account(PathStats& path, Instant now, const Heartbeat& heartbeat) {
+void Detector::account(PathStats& path, Instant arrived, const Heartbeat& heartbeat) {
   ++path.received;
   if (path.received > 1) {
     const auto ahead = static_cast<std::int32_t>(heartbeat.link_sequence - path.last_sequence);
@@ -64,20 +66,20 @@ void Detector::account(PathStats& path, Instant now, const Heartbeat& heartbeat)
       return;
     }
     path.lost += static_cast<std::uint64_t>(ahead) - 1;
-    const std::int64_t transit = now.ns - heartbeat.sent_ns;
+    const std::int64_t transit = arrived.ns - heartbeat.sent_ns;
     std::int64_t difference = transit - path.last_transit_ns;
     if (difference < 0) difference = -difference;
     path.jitter_ns += (difference - path.jitter_ns) / 16;
   }
   path.last_sequence = heartbeat.link_sequence;
   path.last_sent_ns = heartbeat.sent_ns;
-  path.last_transit_ns = now.ns - heartbeat.sent_ns;
+  path.last_transit_ns = arrived.ns - heartbeat.sent_ns;
 }
 
-void Detector::on_heartbeat(Instant now, NodeId from, LinkIndex by, const Heartbeat& heartbeat) {
+void Detector::on_heartbeat(Instant now, NodeId from, LinkIndex by, const Heartbeat& heartbeat, Instant arrived) {
   if (heartbeat.link >= limits::max_links || by >= limits::max_links) return;
   PathStats& path = path_of(from, by, heartbeat.link);
-  account(path, now, heartbeat);
+  account(path, arrived, heartbeat);
   if (!path.hearing) ++version_;
   path.ever = true;
   path.hearing = true;
@@ -99,10 +101,10 @@ void Detector::on_heartbeat(Instant now, NodeId from, LinkIndex by, const Heartb
   peer.deadline = peer.deadline.is_never() ? deadline : later(peer.deadline, deadline);
 }
 
-void Detector::on_ack(Instant now, NodeId from, LinkIndex by, const HeartbeatAck& ack) {
+void Detector::on_ack(Instant now, NodeId from, LinkIndex by, const HeartbeatAck& ack, Instant arrived) {
   on_sign_of_life(now, from);
   if (by >= limits::max_links) return;
-  const std::int64_t round_trip = now.ns - ack.sent_ns - static_cast<std::int64_t>(ack.held_us) * 1'000;
+  const std::int64_t round_trip = arrived.ns - ack.sent_ns - static_cast<std::int64_t>(ack.held_us) * 1'000;
   if (round_trip < 0) return;
   for (std::size_t link = 0; link < limits::max_links; ++link) {
     PathStats& path = path_of(from, by, static_cast<LinkIndex>(link));

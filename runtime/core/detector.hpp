@@ -39,8 +39,9 @@ class Detector {
  public:
   Detector(const ClusterConfig& config, NodeId self);
 
-  void on_heartbeat(Instant now, NodeId from, LinkIndex by, const Heartbeat& heartbeat);
-  void on_ack(Instant now, NodeId from, LinkIndex by, const HeartbeatAck& ack);
+  // `arrived`: at the interface, for jitter and round trips; silence is counted from `now`, by which it was handled.
+  void on_heartbeat(Instant now, NodeId from, LinkIndex by, const Heartbeat& heartbeat, Instant arrived);
+  void on_ack(Instant now, NodeId from, LinkIndex by, const HeartbeatAck& ack, Instant arrived);
   // Any other authenticated frame: a sign of life of the node, not of a particular path.
   void on_sign_of_life(Instant now, NodeId from);
   // A new incarnation: what was heard of the old one says nothing.
@@ -84,7 +85,7 @@ class Detector {
   };
 
   PathStats& path_of(NodeId node, LinkIndex by, LinkIndex link);
-  void account(PathStats& path, Instant now, const Heartbeat& heartbeat);
+  void account(PathStats& path, Instant arrived, const Heartbeat& heartbeat);
   void advance_peer(Instant now, NodeId node);
   void advance_paths(Instant now, NodeId node);
 

@@ -24,12 +24,14 @@ struct HeartbeatReceived {
   NodeId from = no_node;
   LinkIndex by = 0;  // own link it came in on
   Heartbeat heartbeat;
+  Instant arrived = {};  // at the interface, by a wall clock's word: for statistics alone. Zero: now
 };
 struct AckReceived {
   NodeId from = no_node;
   LinkIndex by = 0;
-  Incarnation incarnation;  // the voter's
+  Incarnation incarnation;  // the sender's
   HeartbeatAck ack;
+  Instant arrived = {};  // as above
 };
 struct MessageReceived {
   NodeId from = no_node;

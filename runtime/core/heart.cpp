@@ -1,12 +1,10 @@
-// Heartbeats out and in, their acknowledgements, and the lease that follows from them. See node_parts.hpp.
+// Heartbeats out and in, the acknowledgements that ride in them, and the lease that follows. See node_parts.hpp.
 #include "runtime/core/node_parts.hpp"
 
 namespace vigil {
 
 namespace {
 
-// One renewal comes by every path; two answers by different links are enough for a lease.
-constexpr unsigned answers_per_renewal = 2;
 // Each link's round trip is measured at least this often.
 constexpr std::int64_t round_trip_intervals = 32;
 
@@ -30,10 +28,12 @@ void NodeCore::Parts::on_heartbeat(Instant now, const event::HeartbeatReceived& 
     detector.forget(from);
     peer = Peer{};
     peer.heard_since = Instant::never();
-    answered[from] = Answered{};
+    measured[from] = {};
+    renewals.forget(from);
     membership_due = true;
   }
-  detector.on_heartbeat(now, from, received.by, heartbeat);
+  const Instant arrived = received.arrived.ns > 0 ? received.arrived : now;
+  detector.on_heartbeat(now, from, received.by, heartbeat, arrived);
   const bool news = !peer.known || matters(peer.latest, heartbeat);
   // Links differ in delay: an older heartbeat must not undo a newer one's word.
   if (!peer.known || heartbeat.sent_ns >= peer.latest.sent_ns) peer.latest = heartbeat;
@@ -47,35 +47,33 @@ void NodeCore::Parts::on_heartbeat(Instant now, const event::HeartbeatReceived& 
   } else if (heartbeat.config_hash == config.hash) {
     mismatch_told.remove(from);
   }
-  if (!answer_due(now, from, received.by, heartbeat)) return;
-  HeartbeatAck ack;
-  ack.link = heartbeat.link;
-  ack.sent_ns = heartbeat.sent_ns;
-  ack.epoch = membership.committed().view.epoch;
-  const bool counted = heartbeat.wants_lease && membership.member() && membership.voter().ready(now) &&
-                       membership.committed().view.holds(from, heartbeat.incarnation);
-  if (counted)
-    ack.lease_acknowledged =
-        membership.voter().leases().acknowledge(now, from, Duration::from_us(heartbeat.lease_us));
-  scratch.push(effect::SendAck{from, received.by, ack});
+  record_renewal(now, from, heartbeat);
+  follow_acks(now, from, heartbeat);
+  Instant& measured_at = measured[from][received.by];
+  if (now - measured_at < config.timing.interval * round_trip_intervals) return;
+  measured_at = now;
+  const std::int64_t held_us = (now - arrived).us();
+  scratch.push(effect::SendAck{
+      from, received.by, {heartbeat.link, heartbeat.sent_ns, static_cast<std::uint32_t>(held_us > 0 ? held_us : 0)}});
 }
 
-// All links of a node beat in one rhythm, so that copies of one renewal carry one send time. An answer by a
-// link that the peer does not hear is not counted as given.
-bool NodeCore::Parts::answer_due(Instant now, NodeId from, LinkIndex by, const Heartbeat& heartbeat) {
-  Answered& given = answered[from];
-  if (heartbeat.sent_ns != given.sent_ns) {
-    const bool newer = heartbeat.sent_ns > given.sent_ns;
-    given.times = newer ? 0 : answers_per_renewal;  // an old copy was overtaken
-    if (newer) given.sent_ns = heartbeat.sent_ns;
+// As a voter. All links of a node beat in one rhythm, so that copies of one renewal carry one send time.
+void NodeCore::Parts::record_renewal(Instant now, NodeId from, const Heartbeat& heartbeat) {
+  const View& view = membership.committed().view;
+  if (!heartbeat.wants_lease || !membership.member() || !membership.voter().ready(now)) return;
+  if (!view.holds(from, heartbeat.incarnation) || renewals.knows(from, view.epoch, heartbeat.sent_ns)) return;
+  if (membership.voter().leases().acknowledge(now, from, Duration::from_us(heartbeat.lease_us)))
+    renewals.note(now, from, view.epoch, heartbeat.sent_ns);
+}
+
+// As a holder.
+void NodeCore::Parts::follow_acks(Instant now, NodeId from, const Heartbeat& heartbeat) {
+  if (!membership.committed().view.holds(from, heartbeat.incarnation)) return;
+  for (const RenewalAck& ack : heartbeat.acks) {
+    if (ack.holder != self) continue;
+    membership.lease().on_acknowledged(now, from, heartbeat.committed.epoch, Instant{ack.sent_ns});
+    renewal_due = true;
   }
-  const bool is_heard = (heartbeat.heard_links[self] >> by & 1) != 0;
-  const bool measure = now - given.on_link[by] >= config.timing.interval * round_trip_intervals;
-  const bool renews = heartbeat.wants_lease && given.times < answers_per_renewal;
-  if (!renews && !measure) return false;
-  if (is_heard && renews) ++given.times;
-  given.on_link[by] = now;
-  return true;
 }
 
 void NodeCore::Parts::on_ack(Instant now, const event::AckReceived& received) {
@@ -83,11 +81,7 @@ void NodeCore::Parts::on_ack(Instant now, const event::AckReceived& received) {
   if (from >= config.nodes.size() || from == self) return;
   const Peer& peer = table.peers[from];
   if (!peer.known || peer.latest.incarnation != received.incarnation) return;
-  detector.on_ack(now, from, received.by, received.ack);
-  if (!received.ack.lease_acknowledged) return;
-  if (!membership.committed().view.holds(from, received.incarnation)) return;
-  membership.lease().on_acknowledged(now, from, received.ack.epoch, Instant{received.ack.sent_ns});
-  renewal_due = true;
+  detector.on_ack(now, from, received.by, received.ack, received.arrived.ns > 0 ? received.arrived : now);
 }
 
 void NodeCore::Parts::refresh_table(Instant now) {
@@ -108,7 +102,7 @@ void NodeCore::Parts::refresh_table(Instant now) {
   }
 }
 
-Heartbeat NodeCore::Parts::compose_heartbeat(Instant now, LinkIndex link) {
+Heartbeat NodeCore::Parts::compose_heartbeat(Instant now, LinkIndex link, const RenewalAcks& acks) {
   Heartbeat heartbeat;
   heartbeat.link = link;
   heartbeat.link_sequence = ++beats[link].sequence;
@@ -129,10 +123,25 @@ Heartbeat NodeCore::Parts::compose_heartbeat(Instant now, LinkIndex link) {
   heartbeat.lease_us = static_cast<std::uint32_t>(config.timing.lease.us());
   for (std::size_t i = 0; i < config.nodes.size(); ++i)
     if (i != self) heartbeat.heard_links[i] = detector.links_heard(static_cast<NodeId>(i));
+  if (heartbeat.wants_lease) heartbeat.acks = acks;
   return heartbeat;
 }
 
+// What the next beat answers: nobody whom this node has voted out since. A renewal older than a lease is of no use.
+RenewalAcks NodeCore::Parts::acks_to_tell(Instant now) {
+  RenewalAcks acks;
+  if (!membership.member()) return acks;
+  NodeSet owners;
+  const Record& record = membership.committed();
+  for (std::size_t i = 0; i < record.state.group_count; ++i)
+    if (const NodeId owner = record.state.groups[i].owner; owner != no_node && owner != self) owners.add(owner);
+  const NodeSet kept = membership.voter().leases().kept() - NodeSet::of(self);
+  renewals.tell(now - config.timing.lease, record.view.epoch, kept, owners, acks);
+  return acks;
+}
+
 void NodeCore::Parts::send_heartbeats(Instant now) {
+  std::optional<RenewalAcks> acks;  // the same on all links that beat together
   bool ticked = false;
   for (std::size_t i = 0; i < config.nodes[self].links.size(); ++i) {
     const auto link = static_cast<LinkIndex>(i);
@@ -143,7 +152,8 @@ void NodeCore::Parts::send_heartbeats(Instant now) {
     // Keep the rhythm; after a stall send one, not all that were missed.
     beat.next = beat.next + interval;
     if (beat.next <= now) beat.next = now + interval;
-    scratch.push(effect::SendHeartbeat{link, compose_heartbeat(now, link)});
+    if (!acks) acks = acks_to_tell(now);
+    scratch.push(effect::SendHeartbeat{link, compose_heartbeat(now, link, *acks)});
     if (membership.member() && config.nodes[self].links[i].carries_lease) {
       membership.lease().on_sent(now);
       renewal_due = true;

@@ -69,6 +69,10 @@ bool LeaseVoter::acknowledge(Instant now, NodeId node, Duration length) {
   return true;
 }
 
+NodeSet LeaseVoter::kept() const {
+  return seeded_bug(Bug::ack_after_expel_vote) ? NodeSet::from_bits(~std::uint64_t{0}) : kept_;
+}
+
 void LeaseVoter::leases_left(Instant now, NodeSet members, LeasesLeft& out) const {
   for (std::size_t node = 0; node < limits::max_nodes; ++node) {
     if (members.has(static_cast<NodeId>(node)) || over_at_[node] <= now) continue;

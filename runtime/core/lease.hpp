@@ -59,6 +59,8 @@ class LeaseVoter {
   // What may still be served by nodes outside `members`, on this clock, drift included.
   void leases_left(Instant now, NodeSet members, LeasesLeft& out) const;
   Instant over_at(NodeId node) const { return over_at_[node]; }
+  // Whom no promise leaves out: their acknowledgements may still be told.
+  NodeSet kept() const;
 
  private:
   NodeSet kept_ = NodeSet::from_bits(~std::uint64_t{0});

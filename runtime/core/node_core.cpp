@@ -1,10 +1,22 @@
 #include "runtime/core/node_core.hpp"
 
+#include <algorithm>
+
 #include "runtime/base/seeded_bugs.hpp"
 #include "runtime/core/node_parts.hpp"
 #include "runtime/core/quorum.hpp"
 
 namespace vigil {
+
+namespace {
+
+std::size_t room_for_acks(const ClusterConfig& config) {
+  std::size_t links = 0;
+  for (const NodeConfig& node : config.nodes) links = std::max(links, node.links.size());
+  return renewal_acks_that_fit(config.nodes.size(), links);
+}
+
+}  // namespace
 
 NodeCore::NodeCore(const ClusterConfig& config, const NodeOptions& options, Instant now)
     : parts_(std::make_unique<Parts>(config, options, now)) {}
@@ -18,7 +30,8 @@ NodeCore::Parts::Parts(const ClusterConfig& cluster_config, const NodeOptions& n
       detector(cluster_config, node_options.self),
       adapters(cluster_config, node_options.self),
       membership(cluster_config, node_options, now),
-      scratch(effects_limit(cluster_config)) {
+      scratch(effects_limit(cluster_config)),
+      renewals(room_for_acks(cluster_config), node_options.self) {
   VIGIL_ASSERT(self < config.nodes.size());
   VIGIL_ASSERT(incarnation.known());
   table.self = self;
@@ -41,6 +54,15 @@ void NodeCore::step(Instant now, const Event& event, Effects& effects) {
   parts.dispatch(now, event);
   parts.advance(now);
   parts.deliver_own_messages(now, effects);
+}
+
+void NodeCore::hear(Instant now, const Event& event, Effects& effects) {
+  Parts& parts = *parts_;
+  if (parts.over) return;
+  parts.scratch.clear();
+  parts.table.now = now;
+  parts.dispatch(now, event);
+  for (const Effect& item : parts.scratch.items()) parts.emit(now, item, effects);
 }
 
 // Messages to ourselves are ordinary messages that arrive at once; everything else goes out, in order.

@@ -31,6 +31,9 @@ class NodeCore {
 
   // Feeds one event; appends, in order, what the shell must do.
   void step(Instant now, const Event& event, Effects& effects);
+  // As step(), but nothing follows from it yet: for what is heard in one look, before the step that concludes from
+  // all of it.
+  void hear(Instant now, const Event& event, Effects& effects);
   // The loop arms exactly one timer from this.
   Instant next_deadline() const;
 

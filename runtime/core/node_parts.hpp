@@ -15,6 +15,7 @@
 #include "runtime/core/membership.hpp"
 #include "runtime/core/node_core.hpp"
 #include "runtime/core/peers.hpp"
+#include "runtime/core/renewal_acks.hpp"
 
 namespace vigil {
 
@@ -48,11 +49,13 @@ struct NodeCore::Parts {
 
   // heart.cpp
   void on_heartbeat(Instant now, const event::HeartbeatReceived& received);
-  bool answer_due(Instant now, NodeId from, LinkIndex by, const Heartbeat& heartbeat);
+  void record_renewal(Instant now, NodeId from, const Heartbeat& heartbeat);
+  void follow_acks(Instant now, NodeId from, const Heartbeat& heartbeat);
   void on_ack(Instant now, const event::AckReceived& received);
   void refresh_table(Instant now);
   void send_heartbeats(Instant now);
-  Heartbeat compose_heartbeat(Instant now, LinkIndex link);
+  Heartbeat compose_heartbeat(Instant now, LinkIndex link, const RenewalAcks& acks);
+  RenewalAcks acks_to_tell(Instant now);
   void follow_lease(Instant now);
 
   // admission.cpp
@@ -90,6 +93,7 @@ struct NodeCore::Parts {
   std::vector<GroupHolder> holders;
   Effects scratch;                       // of the step under way
   Record followed;                       // newest record that follow_record has seen
+  RenewalBook renewals;                  // of others, as recorded by this node
 
   struct Beat {
     Instant next;
@@ -102,13 +106,8 @@ struct NodeCore::Parts {
   std::uint64_t lease_gaps = 0;
   bool ever_quorate = false;
 
-  // Which of a peer's renewals were answered: every path brings the same one.
-  struct Answered {
-    std::int64_t sent_ns = 0;
-    unsigned times = 0;
-    std::array<Instant, limits::max_links> on_link{};  // for the round trips of links that seldom come first
-  };
-  std::array<Answered, limits::max_nodes> answered{};
+  // When a peer's heartbeat on this link was last answered for its round trip.
+  std::array<std::array<Instant, limits::max_links>, limits::max_nodes> measured{};
 
   bool membership_due = true;            // evidence changed: decide anew in this step
   std::uint64_t paths_seen = 0;          // Detector::version() that AdapterHealth has judged

@@ -35,6 +35,8 @@ struct ClockRegistration {
 
 constexpr std::uint16_t buffer_group = 0;
 constexpr unsigned address_bytes = 32;  // holds sockaddr_ll, sockaddr_in6; more would be cut
+constexpr unsigned control_bytes = 64;  // holds a time stamp
+static_assert(control_bytes >= CMSG_SPACE(sizeof(timespec)));
 constexpr unsigned slot_limit = 1U << 24;
 
 // user_data of a request: which operation of which slot in which life of it.
@@ -71,7 +73,7 @@ void RingHandler::on_saved(std::uint32_t, int) {}
 Result<std::unique_ptr<Ring>> Ring::create(const RingOptions& options) {
   VIGIL_ASSERT(options.buffers > 0 && options.buffers <= 32768);
   VIGIL_ASSERT((options.buffers & (options.buffers - 1)) == 0);
-  VIGIL_ASSERT(options.buffer_bytes > sizeof(io_uring_recvmsg_out) + address_bytes);
+  VIGIL_ASSERT(options.buffer_bytes > sizeof(io_uring_recvmsg_out) + address_bytes + control_bytes);
   VIGIL_ASSERT(options.buffer_bytes % alignof(io_uring_recvmsg_out) == 0);
   VIGIL_ASSERT(options.sources > 0 && options.sources < slot_limit);
   std::unique_ptr<Ring> ring(new Ring(options));
@@ -87,6 +89,7 @@ Ring::Ring(const RingOptions& options) : options_(options) {
   again_now_.reserve(std::size_t{2} * options.sources);
   timers_.reserve(options.sources);
   receive_header_.msg_namelen = address_bytes;
+  receive_header_.msg_controllen = control_bytes;
 }
 
 Status Ring::set_up() {
@@ -443,6 +446,8 @@ Result<unsigned> Ring::run_once(Instant deadline) {
   WakeUp wake{.slept_from = boottime_now(), .deadline = earlier(deadline, timers_end()), .woke = {}};
   const int code = wait(wake.deadline);
   wake.woke = boottime_now();
+  looked_ = woke_;
+  woke_ = wake.woke;
   if (code != 0) return Error::from_errno("the event loop cannot wait on its io_uring", code);
   DTRACE_PROBE3(vigil, loop_wake, wake.slept_from.ns, wake.deadline.ns, wake.woke.ns);
   if (listener_ != nullptr) listener_->on_wake(wake);
@@ -519,6 +524,15 @@ unsigned Ring::dispatch(const Completion& completion) {
   return calls;
 }
 
+Instant Ring::arrival(io_uring_recvmsg_out* out, Instant now) {
+  cmsghdr* header = io_uring_recvmsg_cmsg_firsthdr(out, &receive_header_);
+  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_TIMESTAMPNS) return now;
+  timespec stamp{};
+  std::memcpy(&stamp, CMSG_DATA(header), sizeof stamp);
+  const std::int64_t age = realtime_ns() - (std::int64_t{stamp.tv_sec} * 1'000'000'000 + stamp.tv_nsec);
+  return later(looked_, earlier(now, now - Duration::from_ns(age)));
+}
+
 unsigned Ring::dispatch_packet(std::uint32_t slot, const Completion& completion) {
   Source& source = sources_[slot];
   const std::uint32_t generation = source.generation;
@@ -529,10 +543,12 @@ unsigned Ring::dispatch_packet(std::uint32_t slot, const Completion& completion)
     if (out != nullptr) {
       const auto* name = static_cast<const std::byte*>(io_uring_recvmsg_name(out));
       const auto* payload = static_cast<const std::byte*>(io_uring_recvmsg_payload(out, &receive_header_));
+      const Instant now = boottime_now();
       const Packet packet{.bytes = {payload, io_uring_recvmsg_payload_length(out, completion.result, &receive_header_)},
                           .source = {name, std::min<std::size_t>(out->namelen, address_bytes)},
                           .truncated = (out->flags & MSG_TRUNC) != 0,
-                          .received = boottime_now()};
+                          .received = now,
+                          .arrived = arrival(out, now)};
       source.handler->on_packet(source.tag, packet);
       ++calls;
     }

@@ -43,7 +43,7 @@ struct RingOptions {
   unsigned completions = 1024;
   unsigned sources = 256;       // registered at one time, saves under way included
   unsigned buffers = 256;       // datagrams received and not handled yet; a power of two
-  unsigned buffer_bytes = 512;  // one datagram with its address (48 bytes of overhead)
+  unsigned buffer_bytes = 512;  // one datagram with its address and time stamp (112 bytes of overhead)
   bool plain = false;           // do without what only newer kernels than 6.0 have: tests of the fallback
 };
 
@@ -61,6 +61,9 @@ struct Packet {
   std::span<const std::byte> source;  // the sender's sockaddr as the kernel gave it; may be empty
   bool truncated = false;             // it was larger than the buffer
   Instant received;                   // read when the packet was handed over, never before its arrival
+  // Where the socket has SO_TIMESTAMPNS: when the kernel got it, by the wall clock's word but never outside of
+  // the time since the loop last looked. For statistics. Elsewhere: `received`.
+  Instant arrived;
 };
 
 struct SignalNews {
@@ -202,6 +205,7 @@ class Ring {
   unsigned dispatch_again();
   unsigned dispatch(const Completion& completion);
   unsigned dispatch_packet(std::uint32_t slot, const Completion& completion);
+  Instant arrival(io_uring_recvmsg_out* out, Instant now);
   unsigned dispatch_ready(std::uint32_t slot, const Completion& completion);
   unsigned dispatch_save(std::uint32_t slot, bool is_write, const Completion& completion);
   unsigned read_signals(std::uint32_t slot);
@@ -222,7 +226,9 @@ class Ring {
   std::size_t buffer_ring_size_ = 0;
   std::byte* buffer_bytes_ = nullptr;
   std::size_t buffer_bytes_size_ = 0;
-  msghdr receive_header_{};  // tells the kernel how much room each buffer gives to the address
+  msghdr receive_header_{};  // tells the kernel how much room each buffer gives to address and time stamp
+  Instant looked_;           // when the wait before this one ended
+  Instant woke_;             // when the last one did
   std::vector<Source> sources_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<std::uint32_t> again_;

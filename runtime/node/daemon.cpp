@@ -80,11 +80,14 @@ Daemon::~Daemon() = default;
 
 Status Daemon::set_up(KeySet keys) {
   keys_ = std::make_unique<KeyKeeper>(config_.key_file.str(), std::move(keys), key_ring_, log_, static_cast<KeyListener&>(*this));
-  RingOptions ring_options;
-  ring_options.buffers = 1024;
-  Result<std::unique_ptr<Ring>> ring = Ring::create(ring_options);
+  Result<std::unique_ptr<Ring>> ring = Ring::create();
   if (!ring) return ring.error();
   ring_ = std::move(ring).value();
+  RingOptions quiet_options;
+  quiet_options.buffers = 1024;
+  Result<std::unique_ptr<Ring>> quiet = Ring::create(quiet_options);
+  if (!quiet) return quiet.error();
+  quiet_ = std::move(quiet).value();
   ring_->set_wake_listener(this);
   ring_->set_gather(config_.timing.gather());
   constexpr std::array signals = {SIGTERM, SIGINT, SIGHUP};
@@ -109,7 +112,7 @@ Status Daemon::set_up(KeySet keys) {
   if (const Status attached = keys_->attach(*ring_); !attached) return attached;
   start_core();
   tell_time(boottime_now());
-  return transport_.open(*ring_);
+  return transport_.open(*ring_, quiet_.get());
 }
 
 // What earlier runs of this node wrote, so that `vigil why` survives a restart.
@@ -208,6 +211,17 @@ void Daemon::process(const Event& event) {
   stepping_ = true;
   effects_->clear();
   core_->step(boottime_now(), event, *effects_);
+  for (const Effect& effect : effects_->items()) carry_out(effect);
+  stepping_ = false;
+}
+
+// What a look brings, one after the other; on_wake() concludes.
+void Daemon::hear(const Event& event) {
+  VIGIL_ASSERT(!stepping_);
+  heard_ = true;
+  stepping_ = true;
+  effects_->clear();
+  core_->hear(boottime_now(), event, *effects_);
   for (const Effect& effect : effects_->items()) carry_out(effect);
   stepping_ = false;
 }
@@ -401,6 +415,14 @@ void Daemon::tell_time(Instant now) {
 void Daemon::on_wake(const WakeUp& wake) {
   const Duration late = lateness_.observe(wake.slept_from, wake.deadline, wake.woke);
   if (late * 2 >= config_.timing.interval) feed(event::Late{late});
+  // Before anything else is judged: nobody is accused of a silence that only waits to be heard.
+  if (const Status looked = transport_.look(); !looked) {
+    log_.write(LogLevel::error, looked.error().message);
+    end_ = End::failed;
+  }
+  if (!heard_) return;
+  heard_ = false;
+  feed(event::Tick{});
 }
 
 void Daemon::on_signal(std::uint32_t, const SignalNews& news) {
@@ -419,13 +441,14 @@ void Daemon::on_signal(std::uint32_t, const SignalNews& news) {
 
 // ---- what the parts tell ---------------------------------------------------------------------------
 
-void Daemon::on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat) {
+void Daemon::on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat, Instant arrived) {
   VIGIL_PROBE2(heartbeat_received, from, by);
-  feed(event::HeartbeatReceived{from, by, heartbeat});
+  hear(event::HeartbeatReceived{from, by, heartbeat, arrived});
 }
 
-void Daemon::on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack) {
-  feed(event::AckReceived{from, by, incarnation, ack});
+void Daemon::on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack,
+                    Instant arrived) {
+  hear(event::AckReceived{from, by, incarnation, ack, arrived});
 }
 
 void Daemon::on_message(NodeId from, const Incarnation& incarnation, const Message& message) {

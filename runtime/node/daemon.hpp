@@ -57,6 +57,7 @@ class Daemon : private TransportListener,
   // Events come from handlers in the middle of a step, too: they wait their turn.
   void feed(const Event& event);
   void process(const Event& event);
+  void hear(const Event& event);
   void carry_out(const Effect& effect);
   void start_core();
   void start_afresh(std::string_view why);
@@ -75,8 +76,9 @@ class Daemon : private TransportListener,
   void load_journal();
 
   // TransportListener
-  void on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat) override;
-  void on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack) override;
+  void on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat, Instant arrived) override;
+  void on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack,
+              Instant arrived) override;
   void on_message(NodeId from, const Incarnation& incarnation, const Message& message) override;
   void on_hello(NodeId from, Instant received, const wire::Hello& hello) override;
   void on_refused(const Refusal& refusal) override;
@@ -116,6 +118,7 @@ class Daemon : private TransportListener,
   Log& log_;
   Incarnation incarnation_;
   std::unique_ptr<Ring> ring_;
+  std::unique_ptr<Ring> quiet_;     // of heartbeats: it wakes nobody, and is run whenever anything else does
   LatenessMeter lateness_;
   Journal journal_;
   Journal views_;                   // entries about membership, those of others that a merge brought too
@@ -138,6 +141,7 @@ class Daemon : private TransportListener,
   std::vector<Event> waiting_;      // what steps caused, in order; reserved once
   std::size_t processed_ = 0;       // of these
   bool stepping_ = false;
+  bool heard_ = false;              // something that no step has concluded from
   bool afresh_wanted_ = false;
   BoundedString<95> afresh_why_;
   bool cleaned_ = false;            // nothing of an earlier life runs

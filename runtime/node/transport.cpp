@@ -13,6 +13,9 @@ namespace vigil {
 
 namespace {
 
+static_assert(frame_layout::last_beat_type == static_cast<std::uint8_t>(wire::FrameType::ack) &&
+              wire::FrameType::heartbeat < wire::FrameType::ack && wire::FrameType::ack < wire::FrameType::fragment);
+
 wire::Bytes as_bytes(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
 }
@@ -51,20 +54,37 @@ Transport::Transport(const ClusterConfig& config, NodeId self, const Incarnation
       session_(wire::session_options_of(config, self, incarnation), keys),
       reassembler_(config.nodes.size()) {}
 
-Status Transport::open(Ring& ring) {
+Status Transport::open(Ring& ring, Ring* quiet) {
+  quiet_ = quiet;
   const NodeConfig& own = config_.nodes[self_];
   std::size_t usable = 0;
   for (std::size_t i = 0; i < own.links.size(); ++i) {
     Result<std::unique_ptr<Link>> link = make_link(config_, self_, static_cast<LinkIndex>(i));
     if (!link) return link.error();
     links_[i] = std::move(link).value();
-    const Status opened = links_[i]->open(ring, *this);
+    const Status opened = links_[i]->open(ring, *this, quiet);
     if (opened)
       ++usable;
     else
       log_.write(LogLevel::warning, opened.error().message);
   }
   if (usable == 0) log_.write(LogLevel::error, "no heartbeat link could be opened; they are tried again every second");
+  return {};
+}
+
+// The kernel hands over 32 frames of a socket at a time (MULTISHOT_MAX_RETRY), and of 20 sockets. A flood is cut off:
+// what is left of it comes with the next look.
+Status Transport::look() {
+  constexpr int most_turns = 8;
+  constexpr unsigned perhaps_more = 20;
+  if (quiet_ == nullptr) return {};
+  for (int turn = 0; turn < most_turns; ++turn) {
+    const Result<unsigned> handled = quiet_->run_once(Instant{});
+    if (!handled) return handled.error();
+    if (*handled < perhaps_more) break;
+  }
+  for (auto& link : links_)
+    if (link) link->look();
   return {};
 }
 
@@ -198,7 +218,8 @@ void Transport::greet(Instant now) {
   }
 }
 
-void Transport::on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, const LinkSource& source) {
+void Transport::on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, Instant arrived,
+                         const LinkSource& source) {
   const wire::Verdict verdict = session_.on_frame(received, as_bytes(bytes), by);
   if (!verdict.reply.empty()) {
     // Our own id, or one that we do not know, is not reached by name; and a life that is not current may be on
@@ -210,10 +231,10 @@ void Transport::on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant
   if (verdict.hello != nullptr) listener_.on_hello(verdict.sender, received, *verdict.hello);
   if (!verdict.is_delivered()) return complain(verdict, by, received, source);
   links_[by]->learn(verdict.delivered.from, source);
-  deliver(verdict.delivered, by);
+  deliver(verdict.delivered, by, arrived);
 }
 
-void Transport::deliver(const wire::Delivered& delivered, LinkIndex by) {
+void Transport::deliver(const wire::Delivered& delivered, LinkIndex by, Instant arrived) {
   const NodeId from = delivered.from;
   if (delivered.type == wire::FrameType::heartbeat) {
     Heartbeat heartbeat;
@@ -222,14 +243,14 @@ void Transport::deliver(const wire::Delivered& delivered, LinkIndex by) {
       return;
     }
     peer_hears_[from] = heartbeat.heard_links[self_];
-    listener_.on_heartbeat(from, by, heartbeat);
+    listener_.on_heartbeat(from, by, heartbeat, arrived);
   } else if (delivered.type == wire::FrameType::ack) {
     HeartbeatAck ack;
     if (!wire::decode_ack(delivered.body, ack)) {
       ++malformed_;
       return;
     }
-    listener_.on_ack(from, by, delivered.incarnation, ack);
+    listener_.on_ack(from, by, delivered.incarnation, ack, arrived);
   } else {
     const wire::Assembled whole = reassembler_.add(from, delivered.incarnation.start_id, delivered.body);
     if (whole.status != wire::FragmentStatus::complete) return;

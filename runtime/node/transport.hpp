@@ -25,8 +25,9 @@ namespace vigil {
 class TransportListener {
  public:
   virtual ~TransportListener() = default;
-  virtual void on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat) = 0;
-  virtual void on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack) = 0;
+  virtual void on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat, Instant arrived) = 0;
+  virtual void on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack,
+                      Instant arrived) = 0;
   virtual void on_message(NodeId from, const Incarnation& incarnation, const Message& message) = 0;
   // What a peer said of itself, in its current incarnation.
   virtual void on_hello(NodeId, Instant, const wire::Hello&) {}
@@ -42,8 +43,11 @@ class Transport : private FrameSink {
   Transport(const ClusterConfig& config, NodeId self, const Incarnation& incarnation, const wire::KeyRing& keys,
             Log& log, TransportListener& listener);
 
-  // Opens every link; those that cannot be opened now are said, and tried again by retry().
-  Status open(Ring& ring);
+  // Opens every link; those that cannot be opened now are said, and tried again by retry(). Heartbeats come when
+  // `quiet`, if there is one, is run by look().
+  Status open(Ring& ring, Ring* quiet = nullptr);
+  // Hands over the heartbeats that have come.
+  Status look();
   // Once a second or so: reopens links that are not usable.
   void retry();
   // The interface of this adapter is new, or up again.
@@ -76,11 +80,12 @@ class Transport : private FrameSink {
   std::uint64_t malformed() const { return malformed_ + decoded_.malformed; }
 
  private:
-  void on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, const LinkSource& source) override;
+  void on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, Instant arrived,
+                const LinkSource& source) override;
   void on_link_state(LinkIndex by, bool usable) override;
   void complain(const wire::Verdict& verdict, LinkIndex by, Instant received, const LinkSource& source);
   bool carries_greetings(LinkIndex link) const;
-  void deliver(const wire::Delivered& delivered, LinkIndex by);
+  void deliver(const wire::Delivered& delivered, LinkIndex by, Instant arrived);
   void send_sealed(wire::FrameType type, NodeId to, LinkIndex link, wire::Bytes body);
 
   const ClusterConfig& config_;
@@ -90,6 +95,7 @@ class Transport : private FrameSink {
   wire::Session session_;
   wire::Fragmenter fragmenter_;
   wire::Reassembler reassembler_;
+  Ring* quiet_ = nullptr;
   std::array<std::unique_ptr<Link>, limits::max_links> links_;
   std::array<bool, limits::max_links> said_unusable_{};
   // Of my links, those that the peer said it hears, bit i for link i.

@@ -7,9 +7,10 @@
 //
 //   heartbeat  revision u8 · flags u8 · config_hash u64 · sent_ns u64 · link_sequence varint ·
 //              committed stamp · heard varint · networks_up u8 · lateness_ms varint · lease_us varint ·
-//              count u8 · heard_links, count bytes, up to the last node of which anything is heard
-//   ack        revision u8 · holder's link u8 (bit 7: lease acknowledged) · sent_ns u64 · epoch ·
-//              held_us varint
+//              count u8 · width u8 · heard_links, count * width bits, lowest first, up to the last node of which
+//              anything is heard and the highest link that is heard of any · acks u8 · each: holder u8 ·
+//              sent_ns in renewal units, 48 bits
+//   ack        revision u8 · link u8 · sent_ns u64 · held_us varint
 #pragma once
 
 #include "runtime/base/message.hpp"
@@ -18,9 +19,10 @@
 namespace vigil::wire {
 
 // Longest bodies: each varint at its longest, all nodes heard.
-inline constexpr std::size_t heartbeat_body_max = 1 + 1 + 8 + 8 + 5 + (10 + 1 + 5) + 10 + 1 + 3 + 5 + 1 + limits::max_nodes;
-inline constexpr std::size_t ack_body_max = 1 + 1 + 8 + (10 + 1) + 5;
-static_assert(heartbeat_body_max <= body_bytes_max, "a heartbeat of the largest cluster fits one frame");
+inline constexpr std::size_t heartbeat_body_max = heartbeat_bytes;
+inline constexpr std::size_t ack_body_max = 1 + 1 + 8 + 5;
+static_assert(heartbeat_fixed_bytes == 1 + 1 + 8 + 8 + 5 + (10 + 1 + 5) + 10 + 1 + 3 + 5 + (1 + 1) + 1 + 1);
+static_assert(heartbeat_body_max == body_bytes_max, "what is reckoned to fit a heartbeat fits one frame");
 static_assert(frame_size(heartbeat_body_max) <= limits::frame_bytes);
 static_assert(ack_body_max <= body_bytes_max);
 

@@ -35,6 +35,8 @@ void World::send_heartbeat(Host& host, const effect::SendHeartbeat& send) {
   frame.heartbeat.link = send.link;
   frame.heartbeat.sent_ns = machines_[host.id].clock.at(now_).ns;
   frame.start = host.start;
+  for (const RenewalAck& ack : frame.heartbeat.acks)
+    checker_.acknowledging(now_, host.id, ack.holder, host.newest_incarnation[ack.holder], ack.sent_ns);
   encode_now_and_then(host, frame);
   const std::size_t bytes = network_.lengths_matter() ? Codec::bytes_of(frame.heartbeat) : 0;
   for (const Network::Ear ear : network_.ears(host.id, send.link))
@@ -43,8 +45,6 @@ void World::send_heartbeat(Host& host, const effect::SendHeartbeat& send) {
 }
 
 void World::send_ack(Host& host, const effect::SendAck& send) {
-  if (send.ack.lease_acknowledged)
-    checker_.acknowledging(now_, host.id, send.to, host.newest_incarnation[send.to], send.ack.sent_ns);
   const std::uint32_t slot = acks_.take();
   acks_[slot] = {send.ack, host.incarnation, host.start};
   encode_now_and_then(host, acks_[slot]);

@@ -142,7 +142,7 @@ void timer_by_nanosleep(const Options& options, Case& result) {
 // ---- frames ----------------------------------------------------------------------------------------
 
 struct NoSink : FrameSink {
-  void on_frame(LinkIndex, std::span<const std::byte>, Instant, const LinkSource&) override {}
+  void on_frame(LinkIndex, std::span<const std::byte>, Instant, Instant, const LinkSource&) override {}
   void on_link_state(LinkIndex, bool) override {}
 };
 
@@ -193,7 +193,7 @@ struct Round {
 void receive_by_ring(const Options& options, Round& round, Case& result) {
   struct Sink : NoSink {
     std::vector<std::int64_t>* samples = nullptr;
-    void on_frame(LinkIndex, std::span<const std::byte> bytes, Instant, const LinkSource&) override {
+    void on_frame(LinkIndex, std::span<const std::byte> bytes, Instant, Instant, const LinkSource&) override {
       samples->push_back(age_ns(bytes.data(), boottime_now()));
     }
   } sink;

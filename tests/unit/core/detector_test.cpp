@@ -29,7 +29,7 @@ struct Fixture {
     return heartbeat;
   }
   void hear(NodeId node, LinkIndex by, std::uint8_t hears_of_us = 0xff) {
-    detector->on_heartbeat(now, node, by, beat_of(node, by, hears_of_us));
+    detector->on_heartbeat(now, node, by, beat_of(node, by, hears_of_us), now);
   }
   // Turns the clock, stopping at every millisecond.
   void wait(Duration duration) {
@@ -101,7 +101,7 @@ void other_frames_are_signs_of_life_of_known_nodes_alone(void**) {
   assert_true(f->heard(1));
   f.wait(Duration::from_ms(1));
   assert_true(f->suspected(1));
-  f->on_ack(f.now, 1, 0, {});
+  f->on_ack(f.now, 1, 0, {}, f.now);
   assert_true(f->heard(1));
 }
 
@@ -128,8 +128,8 @@ void a_serial_line_has_its_own_rhythm(void**) {
     std::uint32_t baud;
     std::int64_t interval_us;
   };
-  // 200 bytes at eleven bits each on half of the line.
-  const Row rows[] = {{9'600, 458'333}, {38'400, 114'583}, {115'200, 38'194}, {921'600, 25'000}, {0, 25'000}};
+  // 200 bytes at eleven bits each on half of the line take 458, 115, 38 and 5 ms: the next whole interval.
+  const Row rows[] = {{9'600, 480'000}, {38'400, 120'000}, {115'200, 60'000}, {921'600, 30'000}, {0, 30'000}};
   for (const Row& row : rows) {
     Fixture f(1);
     add_line(*f.config, 0, 1, row.baud);
@@ -217,9 +217,9 @@ void credits_add_up_to_the_cap_and_a_frame_clears_them(void**) {
   f.build();
   f.hear(1, 0);
   const Instant last = f.now;
-  for (int i = 0; i < 10; ++i) {  // 1 s of stalls in all, 720 ms count
-    f.now = f.now + Duration::from_ms(100);
-    f->on_late(f.now, Duration::from_ms(100));
+  for (int i = 0; i < 10; ++i) {  // stalls of 5 D in all, 4 D count
+    f.now = f.now + lan.detection / 2;
+    f->on_late(f.now, lan.detection / 2);
     f->advance(f.now);
   }
   assert_true(f->suspected(1));
@@ -335,7 +335,7 @@ void loss_duplicates_and_reordering(void**) {
     for (const std::uint32_t sequence : row.sequences) {
       Heartbeat heartbeat = f.beat_of(1, 0);
       heartbeat.link_sequence = sequence;
-      f->on_heartbeat(f.now, 1, 0, heartbeat);
+      f->on_heartbeat(f.now, 1, 0, heartbeat, f.now);
     }
     const PathStats& path = f->path(1, 0, 0);
     assert_int_equal(path.received, row.received);
@@ -356,7 +356,7 @@ void jitter_is_that_of_rfc_3550(void**) {
     f.now = f.now + lan.interval;
     Heartbeat heartbeat = f.beat_of(1, 0);
     heartbeat.sent_ns = f.now.ns - transit_us[i] * 1'000 + offset;
-    f->on_heartbeat(f.now, 1, 0, heartbeat);
+    f->on_heartbeat(f.now, 1, 0, heartbeat, f.now);
     if (i == 0) continue;
     const std::int64_t difference =
         transit_us[i] > transit_us[i - 1] ? transit_us[i] - transit_us[i - 1] : transit_us[i - 1] - transit_us[i];
@@ -374,7 +374,9 @@ void round_trips_are_smoothed_as_in_rfc_6298(void**) {
     HeartbeatAck ack;
     ack.sent_ns = f.now.ns - round_trip_us * 1'000 - std::int64_t{held_us} * 1'000;
     ack.held_us = held_us;
-    f->on_ack(f.now, 1, 0, ack);
+    const Instant arrived = f.now;
+    f.now = f.now + Duration::from_ms(3);  // it waited until the loop looked
+    f->on_ack(f.now, 1, 0, ack, arrived);
   };
   answer(800, 50);
   assert_int_equal(f->path(1, 0, 0).round_trip_ns, 800'000);
@@ -384,7 +386,7 @@ void round_trips_are_smoothed_as_in_rfc_6298(void**) {
   HeartbeatAck nonsense;
   nonsense.sent_ns = f.now.ns - 1'000;
   nonsense.held_us = 5;
-  f->on_ack(f.now, 1, 0, nonsense);
+  f->on_ack(f.now, 1, 0, nonsense, f.now);
   assert_int_equal(f->path(1, 0, 0).round_trip_ns, 900'000);
   assert_int_equal(f->path(1, 1, 0).round_trip_ns, 0);
 }
@@ -465,12 +467,12 @@ void nonsense_from_outside_is_ignored(void**) {
   f.build();
   Heartbeat heartbeat = f.beat_of(1, 0);
   heartbeat.link = limits::max_links;
-  f->on_heartbeat(f.now, 1, 0, heartbeat);
+  f->on_heartbeat(f.now, 1, 0, heartbeat, f.now);
   assert_false(f->heard(1));
   heartbeat.link = 0;
-  f->on_heartbeat(f.now, 1, limits::max_links, heartbeat);
+  f->on_heartbeat(f.now, 1, limits::max_links, heartbeat, f.now);
   assert_false(f->heard(1));
-  f->on_ack(f.now, 1, limits::max_links, {});
+  f->on_ack(f.now, 1, limits::max_links, {}, f.now);
 }
 
 }  // namespace

@@ -14,6 +14,9 @@ namespace {
 
 constexpr Timing lan = timing_of(Profile::lan);
 
+// As an acknowledgement names a renewal.
+constexpr std::int64_t in_units(std::int64_t sent_ns) { return sent_ns - sent_ns % renewal_unit.ns; }
+
 // Node 0 of three; a test is its network and its shell.
 struct Node {
   explicit Node(StoredState stored = {}, std::size_t networks = 1) : config(cluster_of(3, networks)) {
@@ -68,7 +71,14 @@ struct Node {
     effects.clear();
   }
   std::vector<effect::SendHeartbeat> beats() const { return those<effect::SendHeartbeat>(effects); }
-  std::vector<effect::SendAck> acks() const { return those<effect::SendAck>(effects); }
+  // What the beats since the last look acknowledged of node's renewals.
+  std::vector<std::int64_t> acknowledged(NodeId holder) const {
+    std::vector<std::int64_t> sent;
+    for (const effect::SendHeartbeat& beat : beats())
+      for (const RenewalAck& ack : beat.heartbeat.acks)
+        if (ack.holder == holder) sent.push_back(ack.sent_ns);
+    return sent;
+  }
 
   std::unique_ptr<ClusterConfig> config;
   NodeOptions options;
@@ -207,13 +217,11 @@ void who_is_acknowledged(void**) {
     row.set(n, beat);
     beat.sent_ns = n.now.ns - 1'000;
     n.hear(1, beat);
-    bool acknowledged = false;
-    for (const effect::SendAck& ack : n.acks()) {
-      acknowledged = acknowledged || ack.ack.lease_acknowledged;
-      assert_int_equal(ack.to, 1);
-      assert_int_equal(ack.ack.sent_ns, beat.sent_ns);
-      assert_true(ack.ack.epoch == n.core->committed().view.epoch);
-    }
+    n.effects.clear();
+    n.wait(lan.interval);
+    const bool acknowledged = !n.acknowledged(1).empty();
+    for (const std::int64_t sent_ns : n.acknowledged(1)) assert_int_equal(sent_ns, in_units(beat.sent_ns));
+    assert_true(n.beats().back().heartbeat.committed.epoch == n.core->committed().view.epoch);
     if (acknowledged != row.acknowledged) print_error("acknowledged: %s\n", row.what);
     assert_int_equal(acknowledged, row.acknowledged);
   }
@@ -242,10 +250,10 @@ void a_restarted_voter_acknowledges_nobody_before_its_wait(void**) {
     n.effects.clear();
     n.hear(1, n.beat_of(1));
     n.hear(2, n.beat_of(2));
-    for (const effect::SendAck& ack : n.acks()) {
-      if (n.now < may) assert_false(ack.ack.lease_acknowledged);
-      refused = refused || !ack.ack.lease_acknowledged;
-      acknowledged = acknowledged || ack.ack.lease_acknowledged;
+    for (const effect::SendHeartbeat& beat : n.beats()) {
+      if (n.now < may) assert_true(beat.heartbeat.acks.empty());
+      refused = refused || beat.heartbeat.acks.empty();
+      acknowledged = acknowledged || !beat.heartbeat.acks.empty();
     }
     for (const effect::Persist& write : those<effect::Persist>(n.effects)) n.step(event::Persisted{write.token, true});
   }
@@ -257,24 +265,29 @@ void a_lease_needs_a_quorums_acknowledgements(void**) {
   Node n;
   n.join();
   n.wait(lan.interval);
-  const Heartbeat renewal = n.beats().back().heartbeat;
+  const std::int64_t sent_ns = in_units(n.beats().back().heartbeat.sent_ns);
+  n.now = n.now + Duration::from_ms(1);
   n.effects.clear();
-  HeartbeatAck ack;
-  ack.sent_ns = renewal.sent_ns;
-  ack.epoch = {1, 1};
-  ack.lease_acknowledged = true;
-  // Refused, from another epoch, from another life: nothing.
-  n.step(event::AckReceived{1, 0, life_of(1), {0, renewal.sent_ns, {1, 1}, false, 0}});
-  n.step(event::AckReceived{1, 0, life_of(1), {0, renewal.sent_ns, {1, 2}, true, 0}});
-  n.step(event::AckReceived{1, 0, life_of(1, 2), ack});
+  const auto beat_with = [&](NodeId from, NodeId holder, Epoch epoch, std::uint64_t life = 1) {
+    Heartbeat beat = n.beat_of(from, life);
+    beat.committed = {epoch, 2};
+    beat.acks.push({holder, sent_ns});
+    return beat;
+  };
+  // Another's renewal, from another epoch, of the future, from another life: nothing.
+  n.hear(1, beat_with(1, 2, {1, 1}));
+  n.hear(1, beat_with(1, 0, {1, 2}));
+  Heartbeat early = n.beat_of(1);
+  early.committed = {{1, 1}, 2};
+  early.acks.push({0, in_units((n.now + Duration::from_ms(1)).ns)});
+  n.hear(1, early);
+  n.hear(2, beat_with(2, 0, {1, 1}, 2));
   assert_true(those<effect::RenewLease>(n.effects).empty());
-  n.step(event::AckReceived{1, 0, life_of(1), ack});
+  n.hear(1, beat_with(1, 0, {1, 1}));
   const auto renewed = those<effect::RenewLease>(n.effects);
   assert_int_equal(renewed.size(), 1);
-  assert_true(renewed[0].until == Instant{renewal.sent_ns} + lan.lease);
+  assert_true(renewed[0].until == Instant{sent_ns} + lan.lease);
   assert_true(n.core->lease_until() == renewed[0].until);
-  n.step(event::AckReceived{2, 0, life_of(2), ack});
-  assert_int_equal(those<effect::RenewLease>(n.effects).size(), 1);  // nothing newer
 }
 
 // ---- whom it believes -------------------------------------------------------------------------------
@@ -316,7 +329,7 @@ void nonsense_is_ignored(void**) {
   n.step(event::ApplicationFailed{31, 1});
   n.step(event::AgentDone{4'000, event::AgentOutcome::ok, 0, {}});
   n.step(event::AdapterChanged{200, true});
-  assert_true(n.acks().empty());
+  assert_true(those<effect::SendAck>(n.effects).empty());
   assert_true(n.core->committed().stamp == Stamp({{1, 1}, 2}));
 }
 
@@ -450,7 +463,7 @@ void lease_gaps_are_counted(void**) {
   assert_int_equal(t.rig->status(0).lease_gaps, 0);
   for (std::uint64_t gap = 1; gap <= 3; ++gap) {
     t.rig->freeze(0);
-    t.rig->run(Duration::from_ms(155));
+    t.rig->run(lan.lease + Duration::from_ms(5));
     t.rig->thaw(0);
     t.rig->run(Duration::from_ms(300));
     assert_int_equal(t.rig->status(0).lease_gaps, gap);

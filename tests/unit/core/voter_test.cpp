@@ -81,7 +81,7 @@ void a_restarted_voter_waits(void**) {
   };
   const Row rows[] = {
       {{}, outlast(longest_lease)},  // unknown: whatever anybody may have
-      {Duration::from_ms(150), outlast(Duration::from_ms(150))},
+      {Duration::from_ms(170), outlast(Duration::from_ms(170))},
       {Duration::from_ms(9), outlast(lan.lease)},  // at least its own profile's
       {Duration::from_s(2), outlast(Duration::from_s(2))},
   };

@@ -41,7 +41,8 @@ struct Sink : FrameSink {
   };
   std::vector<Heard> heard;
   std::vector<bool> states;
-  void on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, const LinkSource& source) override {
+  void on_frame(LinkIndex by, std::span<const std::byte> bytes, Instant received, Instant,
+                const LinkSource& source) override {
     heard.push_back({by, Bytes(bytes.begin(), bytes.end()), received, source});
   }
   void on_link_state(LinkIndex, bool usable) override { states.push_back(usable); }

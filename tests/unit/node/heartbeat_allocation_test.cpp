@@ -140,16 +140,18 @@ class Stack : private TransportListener, private WakeListener {
     waiting_.reserve(64);
   }
   Status open() {
-    Result<std::unique_ptr<Ring>> ring = Ring::create();
-    if (!ring) return ring.error();
-    ring_ = std::move(ring).value();
+    for (std::unique_ptr<Ring>* made : {&ring_, &quiet_}) {
+      Result<std::unique_ptr<Ring>> ring = Ring::create();
+      if (!ring) return ring.error();
+      *made = std::move(ring).value();
+    }
     ring_->set_wake_listener(this);
     NodeOptions options;
     options.self = self_;
     options.incarnation = incarnation_;
     options.stored.longest_acknowledged = config_.timing.lease;
     core_ = std::make_unique<NodeCore>(config_, options, boottime_now());
-    if (Status opened = transport_.open(*ring_); !opened) return opened;
+    if (Status opened = transport_.open(*ring_, quiet_.get()); !opened) return opened;
     if (!transport_.usable(0)) return Error::of("the UDP link on the loopback cannot be opened");
     feed(event::AdapterChanged{0, true});
     feed(event::AgentState{true});
@@ -158,7 +160,7 @@ class Stack : private TransportListener, private WakeListener {
   }
   // One turn that does not sleep.
   bool turn() {
-    if (!ring_->run_once(boottime_now())) return false;
+    if (!ring_->run_once(boottime_now()) || !healthy_) return false;
     if (boottime_now() >= core_->next_deadline()) feed(event::Tick{});
     return true;
   }
@@ -187,6 +189,13 @@ class Stack : private TransportListener, private WakeListener {
     stepping_ = true;
     effects_->clear();
     core_->step(boottime_now(), event, *effects_);
+    for (const Effect& effect : effects_->items()) carry_out(effect);
+    stepping_ = false;
+  }
+  void hear(const Event& event) {
+    heard_ = stepping_ = true;
+    effects_->clear();
+    core_->hear(boottime_now(), event, *effects_);
     for (const Effect& effect : effects_->items()) carry_out(effect);
     stepping_ = false;
   }
@@ -219,12 +228,13 @@ class Stack : private TransportListener, private WakeListener {
     }
   }
 
-  void on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat) override {
-    feed(event::HeartbeatReceived{from, by, heartbeat});
+  void on_heartbeat(NodeId from, LinkIndex by, const Heartbeat& heartbeat, Instant arrived) override {
+    acks_ += heartbeat.acks.size();
+    hear(event::HeartbeatReceived{from, by, heartbeat, arrived});
   }
-  void on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack) override {
-    ++acks_;
-    feed(event::AckReceived{from, by, incarnation, ack});
+  void on_ack(NodeId from, LinkIndex by, const Incarnation& incarnation, const HeartbeatAck& ack,
+              Instant arrived) override {
+    hear(event::AckReceived{from, by, incarnation, ack, arrived});
   }
   void on_message(NodeId from, const Incarnation& incarnation, const Message& message) override {
     if (const auto* share = std::get_if<JournalShare>(&message)) {
@@ -237,6 +247,9 @@ class Stack : private TransportListener, private WakeListener {
   void on_wake(const WakeUp& wake) override {
     const Duration late = lateness_.observe(wake.slept_from, wake.deadline, wake.woke);
     if (late * 2 >= config_.timing.interval) feed(event::Late{late});
+    healthy_ = healthy_ && transport_.look().ok();
+    if (heard_) feed(event::Tick{});
+    heard_ = false;
   }
 
   const ClusterConfig& config_;
@@ -244,13 +257,16 @@ class Stack : private TransportListener, private WakeListener {
   Incarnation incarnation_;
   LatenessMeter lateness_;
   std::unique_ptr<Ring> ring_;
+  std::unique_ptr<Ring> quiet_;
   Journal journal_;
   Transport transport_;
   std::unique_ptr<NodeCore> core_;
   std::unique_ptr<Effects> effects_;
   std::vector<Event> waiting_;
   bool stepping_ = false;
+  bool heard_ = false;
   bool over_ = false;
+  bool healthy_ = true;
   bool address_ = false;
   Instant lease_until_;
   unsigned long beats_ = 0;

@@ -110,12 +110,15 @@ class RandomMessages {
     heartbeat.networks_up = static_cast<std::uint8_t>(random_.next());
     heartbeat.lateness_ms = static_cast<std::uint16_t>(random_.next());
     heartbeat.lease_us = static_cast<std::uint32_t>(random_.below(3'600'000'001));
-    for (std::size_t i = 0; i < nodes_; ++i) heartbeat.heard_links[i] = static_cast<std::uint8_t>(random_.next());
+    const std::uint64_t links = random_.between(1, limits::max_links);
+    for (std::size_t i = 0; i < nodes_; ++i) heartbeat.heard_links[i] = static_cast<std::uint8_t>(random_.next() >> (64 - links));
+    for (std::uint64_t left = random_.below(renewal_acks_that_fit(nodes_, links) + 1); left > 0; --left)
+      heartbeat.acks.push({node(), static_cast<std::int64_t>(random_.next() >> 16) * renewal_unit.ns});
     return heartbeat;
   }
 
   HeartbeatAck ack() {
-    return {static_cast<LinkIndex>(random_.below(limits::max_links)), clock_ns(), epoch(), random_.chance(50), u32()};
+    return {static_cast<LinkIndex>(random_.below(limits::max_links)), clock_ns(), u32()};
   }
 
   template <std::size_t N>
