@@ -68,6 +68,12 @@ Status Transport::open(Ring& ring) {
   return {};
 }
 
+void Transport::close() {
+  closing_ = true;  // no news
+  for (auto& link : links_) link.reset();
+  closing_ = false;
+}
+
 void Transport::retry() {
   for (auto& link : links_)
     if (link && !link->usable()) (void)link->reopen().ok();
@@ -85,6 +91,7 @@ void Transport::renew(const Incarnation& incarnation) {
 }
 
 void Transport::on_link_state(LinkIndex by, bool usable) {
+  if (closing_) return;
   const LinkConfig& link = config_.nodes[self_].links[by];
   const AdapterConfig& adapter = config_.nodes[self_].adapters[link.adapter];
   if (usable || !said_unusable_[by])

@@ -44,6 +44,7 @@ class Transport : private FrameSink {
 
   // Opens every link; those that cannot be opened now are said, and tried again by retry().
   Status open(Ring& ring);
+  void close();
   // Once a second or so: reopens links that are not usable.
   void retry();
   // The interface of this adapter is new, or up again.
@@ -98,6 +99,7 @@ class Transport : private FrameSink {
   std::uint64_t malformed_ = 0;
   Refusals refusals_;
   bool muted_ = false;
+  bool closing_ = false;
   std::array<std::uint8_t, limits::message_bytes> message_bytes_{};
   Message message_;  // of a received message: large, so not on the stack of every frame
 };
