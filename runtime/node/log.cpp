@@ -7,7 +7,8 @@
 
 namespace vigil {
 
-Log::Log(std::string_view name) : name_(name), wake_(::eventfd(0, EFD_CLOEXEC)), thread_(SideThread::small_stack, &Log::run, this) {}
+Log::Log(std::string_view name)
+    : name_(name), wake_(::eventfd(0, EFD_CLOEXEC)), thread_(SideThread::small_stack, &Log::run, this) {}
 
 Log::~Log() {
   stopping_.store(true, std::memory_order_release);
