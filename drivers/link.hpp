@@ -79,7 +79,7 @@ class Link {
 
   // Opens the link. `ring` and `sink` must outlive it, or close() comes first. After an error the link
   // remembers both: reopen() tries again. With a `quiet` ring, heartbeats and their answers wake nobody: they come
-  // when that ring is run (and look()).
+  // when that ring is drained, and by look().
   Status open(Ring& ring, FrameSink& sink, Ring* quiet = nullptr);
   // Closes and opens anew: when netlink tells of the device, or with a back-off after on_link_state(false).
   // It costs some ten system calls; the frames that were waiting in the kernel are lost.
@@ -88,7 +88,7 @@ class Link {
 
   // `frame`: 8…limits::frame_bytes bytes. `to`: a node, or `everyone`.
   virtual SendOutcome send(std::span<const std::byte> frame, NodeId to) = 0;
-  // Takes what waits outside of any ring: the owner calls it whenever it has run the quiet ring.
+  // Takes what waits outside of any ring: the owner calls it whenever it has drained the quiet one.
   virtual void look() {}
   // True when `node` is configured to be on this link.
   virtual bool reaches(NodeId node) const = 0;

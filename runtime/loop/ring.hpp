@@ -154,6 +154,9 @@ class Ring {
   // comes, and calls the handlers of what is there. Returns how many handler calls were made.
   // An interrupted wait is a wake-up that brought nothing. Fails only when the ring is broken.
   Result<unsigned> run_once(Instant deadline);
+  // Hands over what has come, without waiting; of a flood only a part, and the rest the next time. For a ring that is
+  // looked at when its owner wakes for something else.
+  Status drain();
   // For loops around run_once(): `while (!ring.stopping()) …`.
   void stop() { stopping_ = true; }
   bool stopping() const { return stopping_; }

@@ -8,7 +8,7 @@ namespace vigil {
 
 namespace {
 
-enum Tag : std::uint32_t { monitor_tag = 1, gate_tag, arp_tag, neighbour_tag };
+enum Tag : std::uint32_t { gate_tag = 1, arp_tag, neighbour_tag };
 
 netif::AddressSlot slot_of(GroupIndex group, std::uint8_t address) {
   return static_cast<netif::AddressSlot>(group * limits::max_group_addresses + address);
@@ -40,16 +40,17 @@ Status AddressKeeper::set_up() {
   Result<netif::Prober> prober = netif::Prober::open();
   if (!prober) return prober.error();
   prober_.emplace(std::move(prober).value());
-  Result<netif::Monitor> monitor = netif::Monitor::open(*this);
-  if (!monitor) return monitor.error();
-  monitor_.emplace(std::move(monitor).value());
+  Result<std::unique_ptr<AdapterWatch>> watch =
+      AdapterWatch::open(config_, self_, log_, static_cast<AdapterWatchListener&>(*this));
+  if (!watch) return watch.error();
+  watch_ = std::move(watch).value();
   refresh_macs();
   return {};
 }
 
 Status AddressKeeper::attach(Ring& ring) {
-  const std::pair<int, std::uint32_t> sources[] = {{monitor_->fd(), monitor_tag},
-                                                   {services_->gate().event_fd(), gate_tag},
+  if (const Status attached = watch_->attach(ring); !attached) return attached;
+  const std::pair<int, std::uint32_t> sources[] = {{services_->gate().event_fd(), gate_tag},
                                                    {prober_->arp_fd(), arp_tag},
                                                    {prober_->neighbour_fd(), neighbour_tag}};
   for (const auto& [fd, tag] : sources)
@@ -59,63 +60,24 @@ Status AddressKeeper::attach(Ring& ring) {
 
 // ---- interfaces ------------------------------------------------------------------------------------
 
-const netif::InterfaceState* AddressKeeper::interface_of(AdapterIndex adapter) const {
-  const NodeConfig& own = config_.nodes[self_];
-  if (adapter >= own.adapters.size()) return nullptr;
-  return monitor_->by_name(own.adapters[adapter].device.view());
-}
-
-AdapterIndex AddressKeeper::adapter_of(std::string_view device) const {
-  const NodeConfig& own = config_.nodes[self_];
-  for (std::size_t i = 0; i < own.adapters.size(); ++i)
-    if (own.adapters[i].role != AdapterRole::serial && own.adapters[i].device == device)
-      return static_cast<AdapterIndex>(i);
-  return no_index;
-}
-
-void AddressKeeper::tell_adapter(AdapterIndex adapter, bool usable) {
-  if (usable_[adapter] == usable) return;
-  usable_[adapter] = usable;
-  if (listening_) listener_.on_address_event(event::AdapterChanged{adapter, usable});
-}
-
-void AddressKeeper::tell_adapters() {
-  listening_ = true;
-  for (std::size_t i = 0; i < config_.nodes[self_].adapters.size(); ++i)
-    if (usable_[i]) listener_.on_address_event(event::AdapterChanged{static_cast<AdapterIndex>(i), true});
-}
-
 void AddressKeeper::refresh_macs() {
   netif::OwnMacs macs;
   for (std::size_t i = 0; i < config_.nodes[self_].adapters.size(); ++i)
-    if (const netif::InterfaceState* interface = interface_of(static_cast<AdapterIndex>(i))) macs.push(interface->mac);
+    if (const netif::InterfaceState* interface = watch_->interface_of(static_cast<AdapterIndex>(i))) macs.push(interface->mac);
   prober_->set_own_macs(macs);
 }
 
-void AddressKeeper::on_interface_appeared(const netif::InterfaceState& now) {
-  const AdapterIndex adapter = adapter_of(now.name.view());
-  if (adapter == no_index) return;
+void AddressKeeper::on_interface_found(const netif::InterfaceState& now, bool again) {
   if (const Status prepared = netif::prepare_interface(now.name); !prepared)
     log_.write(LogLevel::warning, prepared.error().message);
-  if (monitor_) {  // not the first reading: it came back
-    if (const Status attached = services_->gate().attach(now.ifindex); !attached)
-      log_.write(LogLevel::error, attached.error().message);
-    refresh_macs();
-    listener_.on_adapter_back(adapter);
-  }
-  tell_adapter(adapter, now.is_usable());
+  if (!again) return;
+  if (const Status attached = services_->gate().attach(now.ifindex); !attached)
+    log_.write(LogLevel::error, attached.error().message);
+  refresh_macs();
 }
 
-void AddressKeeper::on_interface_changed(const netif::InterfaceState& before, const netif::InterfaceState& now) {
-  const AdapterIndex adapter = adapter_of(now.name.view());
-  if (adapter == no_index) return;
-  if (before.mac != now.mac) refresh_macs();
-  if (!before.is_up() && now.is_up()) listener_.on_adapter_back(adapter);
-  tell_adapter(adapter, now.is_usable());
-}
-
-void AddressKeeper::on_interface_gone(const netif::InterfaceState& last) {
-  if (const AdapterIndex adapter = adapter_of(last.name.view()); adapter != no_index) tell_adapter(adapter, false);
+void AddressKeeper::on_adapter_usable(AdapterIndex adapter, bool usable) {
+  listener_.on_address_event(event::AdapterChanged{adapter, usable});
 }
 
 void AddressKeeper::on_address_removed(const netif::InterfaceAddress& address) {
@@ -146,7 +108,7 @@ void AddressKeeper::add(const effect::AddAddress& effect, Instant now) {
   const netif::AddressSlot slot = slot_of(effect.group, effect.address);
   held_[slot] = Held{true, effect.probe_first, effect, now};
   lease_until_ = later(lease_until_, effect.lease_until);
-  const netif::InterfaceState* interface = interface_of(effect.adapter);
+  const netif::InterfaceState* interface = watch_->interface_of(effect.adapter);
   if (!effect.probe_first || interface == nullptr) return acquire(slot, now);
   const Status asked = prober_->start(address_of(slot), interface->ifindex, interface->mac,
                                       netif::ProbePurpose::before_use, {}, now);
@@ -159,7 +121,7 @@ void AddressKeeper::acquire(netif::AddressSlot slot, Instant now) {
   Held& held = held_[slot];
   held.probing = false;
   const effect::AddAddress& effect = held.effect;
-  const netif::InterfaceState* interface = interface_of(effect.adapter);
+  const netif::InterfaceState* interface = watch_->interface_of(effect.adapter);
   if (services_->holds(slot)) (void)services_->release(slot).ok();
   Result<netif::AcquireTiming> acquired = Error::of("its interface does not exist");
   if (interface != nullptr)
@@ -254,9 +216,6 @@ void AddressKeeper::handle(const netif::ProbeResults& results, Instant now) {
 void AddressKeeper::on_ready(std::uint32_t tag, std::uint32_t) {
   netif::ProbeResults results;
   switch (tag) {
-    case monitor_tag:
-      if (const Status read = monitor_->on_readable(); !read) log_.write(LogLevel::error, read.error().message);
-      return;
     case gate_tag:
       if (const Status verified = services_->gate().on_readable(); !verified) lose_everything(verified.error());
       return;

@@ -5,12 +5,12 @@
 
 #include <optional>
 
-#include "netif/monitor.hpp"
 #include "netif/probe.hpp"
 #include "netif/service_address.hpp"
 #include "runtime/base/cluster.hpp"
 #include "runtime/core/effect.hpp"
 #include "runtime/loop/ring.hpp"
+#include "runtime/node/adapter_watch.hpp"
 #include "runtime/node/log.hpp"
 
 namespace vigil {
@@ -23,14 +23,14 @@ class AddressListener {
   virtual void on_adapter_back(AdapterIndex adapter) = 0;
 };
 
-class AddressKeeper : private RingHandler, private netif::MonitorListener {
+class AddressKeeper : private RingHandler, private AdapterWatchListener {
  public:
   // Removes what a crashed daemon left, puts the gate in place. Before real time: it allocates.
   static Result<std::unique_ptr<AddressKeeper>> open(const ClusterConfig& config, NodeId self, Log& log,
                                                      AddressListener& listener);
   Status attach(Ring& ring);
   // Tells the adapters' states, once the core is there to hear them.
-  void tell_adapters();
+  void tell_adapters() { watch_->tell_adapters(); }
 
   void add(const effect::AddAddress& effect, Instant now);
   void remove(const effect::RemoveAddress& effect, Instant now);
@@ -56,20 +56,17 @@ class AddressKeeper : private RingHandler, private netif::MonitorListener {
   AddressKeeper(const ClusterConfig& config, NodeId self, Log& log, AddressListener& listener)
       : config_(config), self_(self), log_(log), listener_(listener) {}
   Status set_up();
-  const netif::InterfaceState* interface_of(AdapterIndex adapter) const;
-  AdapterIndex adapter_of(std::string_view device) const;
   const IpAddress& address_of(netif::AddressSlot slot) const;
   void acquire(netif::AddressSlot slot, Instant now);
   void lose_everything(const Error& why);
   void handle(const netif::ProbeResults& results, Instant now);
-  void tell_adapter(AdapterIndex adapter, bool usable);
   void refresh_macs();
 
   void on_ready(std::uint32_t tag, std::uint32_t events) override;
-  void on_interface_appeared(const netif::InterfaceState& now) override;
-  void on_interface_changed(const netif::InterfaceState& before, const netif::InterfaceState& now) override;
-  void on_interface_gone(const netif::InterfaceState& last) override;
-  void on_address_added(const netif::InterfaceAddress&) override {}
+  void on_adapter_usable(AdapterIndex adapter, bool usable) override;
+  void on_adapter_back(AdapterIndex adapter) override { listener_.on_adapter_back(adapter); }
+  void on_interface_found(const netif::InterfaceState& now, bool again) override;
+  void on_mac_changed() override { refresh_macs(); }
   void on_address_removed(const netif::InterfaceAddress& address) override;
 
   const ClusterConfig& config_;
@@ -78,10 +75,8 @@ class AddressKeeper : private RingHandler, private netif::MonitorListener {
   AddressListener& listener_;
   std::unique_ptr<netif::ServiceAddresses> services_;
   std::optional<netif::Prober> prober_;
-  std::optional<netif::Monitor> monitor_;
-  bool listening_ = false;  // the core hears of adapters
+  std::unique_ptr<AdapterWatch> watch_;
   std::array<Held, limits::max_addresses> held_{};
-  std::array<bool, limits::max_adapters> usable_{};
   Instant lease_until_;
 };
 

@@ -37,11 +37,10 @@ Status ControlServer::set_up(const std::string& path) {
   listener_ = Fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!listener_) return Error::from_errno("make the control socket", errno);
   ::unlink(path.c_str());
-  const mode_t mask = ::umask(0777);  // closed until owner and mode are right
-  const int bound = ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  const int bind_error = errno;
-  ::umask(mask);
-  if (bound != 0) return Error::from_errno("bind the control socket " + path, bind_error);
+  // Closed until owner and mode are right: the file takes the socket's mode. (A umask would be other threads' too.)
+  if (::fchmod(listener_.get(), 0) != 0) return Error::from_errno("close the control socket " + path, errno);
+  if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return Error::from_errno("bind the control socket " + path, errno);
   path_ = path;
   if (const group* readers = ::getgrnam(control::control_group_name))
     if (::chown(path.c_str(), 0, readers->gr_gid) != 0)
@@ -56,11 +55,18 @@ ControlServer::~ControlServer() {
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
+void ControlServer::detach() {
+  for (Client& client : clients_)
+    if (client.fd) drop(client);
+  listening_.drop();
+  listener_.reset();
+  if (!path_.empty()) ::unlink(path_.c_str());
+  path_.clear();  // another server may have it next
+}
+
 Status ControlServer::attach(Ring& ring) {
   ring_ = &ring;
-  const auto source = ring.watch(listener_.get(), EPOLLIN, *this, listener_tag);
-  if (!source) return source.error();
-  return {};
+  return listening_.hold(ring, ring.watch(listener_.get(), EPOLLIN, *this, listener_tag));
 }
 
 void ControlServer::accept_clients() {

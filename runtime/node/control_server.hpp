@@ -12,7 +12,7 @@
 #include "runtime/base/cluster.hpp"
 #include "runtime/core/event.hpp"
 #include "runtime/core/status.hpp"
-#include "runtime/loop/ring.hpp"
+#include "runtime/loop/registration.hpp"
 #include "runtime/node/journal.hpp"
 #include "runtime/node/log.hpp"
 #include "tools/client/control_peer.hpp"
@@ -41,6 +41,8 @@ class ControlServer : private RingHandler {
                                                      const Journal& journal, Log& log, ControlSource& source);
   ~ControlServer();
   Status attach(Ring& ring);
+  // Hangs up, and takes the socket away.
+  void detach();
   // An operator's command was answered; the client may be gone.
   void answer(std::uint64_t id, bool accepted, std::string_view text);
   // The journal grew: followers hear of it.
@@ -104,6 +106,7 @@ class ControlServer : private RingHandler {
   ControlSource& source_;
   Ring* ring_ = nullptr;
   Fd listener_;
+  Registration listening_;
   std::string path_;
   std::array<Client, max_clients> clients_;
   std::uint64_t next_id_ = 1;

@@ -8,7 +8,6 @@
 
 #include "runtime/agent/journal_file.hpp"
 #include "runtime/loop/clock.hpp"
-#include "runtime/loop/realtime.hpp"
 #include "runtime/node/probes.hpp"
 
 namespace vigil {
@@ -16,7 +15,6 @@ namespace vigil {
 namespace {
 
 constexpr Duration housekeeping = Duration::from_s(1);
-constexpr Duration tie_breaker_probe = Duration::from_s(5);
 constexpr Duration clean_retry = Duration::from_s(5);
 // Wall clocks are told this often, and at once when this node's own was set by more than a second.
 constexpr Duration greeting = Duration::from_s(10);
@@ -59,8 +57,8 @@ std::uint64_t random_id() {
 
 }  // namespace
 
-Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, wire::KeyRing& key_ring,
-               agent::Launched launched, Log& log)
+Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, wire::KeyRing& key_ring, Machine& machine,
+               Log& log)
     : config_(config),
       options_(options),
       log_(log),
@@ -70,7 +68,7 @@ Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, wire::
       merge_(config, *this),
       key_ring_(key_ring),
       transport_(config, options.self, incarnation_, key_ring, log, *this),
-      agent_(std::move(launched), log, *this),
+      machine_(machine),
       effects_(std::make_unique<Effects>(effects_limit(config))),
       waiting_limit_(64 + 16 * config.groups.size()) {
   waiting_.reserve(waiting_limit_);
@@ -78,41 +76,42 @@ Daemon::Daemon(const ClusterConfig& config, const DaemonOptions& options, wire::
 
 Daemon::~Daemon() = default;
 
-Status Daemon::set_up(KeySet keys) {
+Status Daemon::open(KeySet keys) {
   keys_ = std::make_unique<KeyKeeper>(config_.key_file.str(), std::move(keys), key_ring_, log_, static_cast<KeyListener&>(*this));
-  Result<std::unique_ptr<Ring>> ring = Ring::create();
-  if (!ring) return ring.error();
-  ring_ = std::move(ring).value();
-  RingOptions quiet_options;
-  quiet_options.buffers = 1024;
-  Result<std::unique_ptr<Ring>> quiet = Ring::create(quiet_options);
-  if (!quiet) return quiet.error();
-  quiet_ = std::move(quiet).value();
-  ring_->set_wake_listener(this);
-  ring_->set_gather(config_.timing.gather());
-  constexpr std::array signals = {SIGTERM, SIGINT, SIGHUP};
-  if (const auto source = ring_->watch_signals(signals, *this); !source) return source.error();
   Result<std::unique_ptr<StateFile>> state =
       StateFile::open(options_.state_directory + "/state", {config_.cluster_id, options_.self});
   if (!state) return state.error();
   state_ = std::move(state).value();
-  state_->attach(*ring_, *this);
   if (state_->other_slot_damaged()) log_.write(LogLevel::warning, "the state file has one torn slot; the other one is good");
   load_journal();
-  Result<std::unique_ptr<AddressKeeper>> addresses = AddressKeeper::open(config_, options_.self, log_, *this);
-  if (!addresses) return addresses.error();
-  addresses_ = std::move(addresses).value();
-  if (const Status attached = addresses_->attach(*ring_); !attached) return attached;
+  if (const Status opened = machine_.open(*this); !opened) return opened;
   Result<std::unique_ptr<ControlServer>> control =
       ControlServer::open(options_.control_path, config_, journal_, log_, *this);
   if (!control) return control.error();
   control_ = std::move(control).value();
-  if (const Status attached = control_->attach(*ring_); !attached) return attached;
-  if (const Status attached = agent_.attach(*ring_); !attached) return attached;
-  if (const Status attached = keys_->attach(*ring_); !attached) return attached;
+  return {};
+}
+
+Status Daemon::attach(Ring& ring, Ring& quiet) {
+  state_->attach(ring, *this);
+  if (const Status attached = machine_.attach(ring); !attached) return attached;
+  if (const Status attached = control_->attach(ring); !attached) return attached;
+  if (const Status attached = keys_->attach(ring); !attached) return attached;
   start_core();
   tell_time(boottime_now());
-  return transport_.open(*ring_, quiet_.get());
+  if (const Status opened = transport_.open(ring, &quiet); !opened) return opened;
+  next_housekeeping_ = boottime_now() + housekeeping;
+  log_.write(LogLevel::notice, "node ", config_.nodes[options_.self].name.view(), " of cluster ", config_.name.view());
+  return {};
+}
+
+void Daemon::detach() {
+  share_entries(UINT32_MAX);
+  machine_.detach();
+  core_.reset();
+  transport_.close();
+  keys_->detach();
+  control_->detach();
 }
 
 // What earlier runs of this node wrote, so that `vigil why` survives a restart.
@@ -136,7 +135,7 @@ void Daemon::load_journal() {
 
 void Daemon::start_core() {
   ++life_;
-  agent_.forget_tie_breaker();
+  machine_.forget_tie_breaker();
   NodeOptions node;
   node.self = options_.self;
   node.incarnation = incarnation_;
@@ -147,42 +146,17 @@ void Daemon::start_core() {
   transport_.set_standing(wire::Standing::newcomer);
   told_offset_ = Duration{};  // the new core must hear of it
   next_greeting_ = Instant{};
-  addresses_->tell_adapters();
+  machine_.tell_adapters();
   for (std::size_t i = 0; i < config_.nodes[options_.self].links.size(); ++i)
     if (config_.nodes[options_.self].links[i].kind == LinkKind::serial && transport_.usable(static_cast<LinkIndex>(i)))
       feed(event::AdapterChanged{config_.nodes[options_.self].links[i].adapter, true});
   feed(event::Tick{});
 }
 
-int Daemon::run() {
-  if (options_.realtime) {
-    RealtimeOptions realtime;
-    realtime.priority = config_.realtime_priority;
-    realtime.cpu = config_.cpu;
-    for (const std::string& missing : enter_realtime(realtime).missing) log_.write(LogLevel::warning, missing);
-  }
-  next_housekeeping_ = boottime_now() + housekeeping;
-  log_.write(LogLevel::notice, "node ", config_.nodes[options_.self].name.view(), " of cluster ", config_.name.view());
-  Instant turn = boottime_now();
-  while (end_ == End::none) {
-    // What is overdue since before this turn began is this turn's work, not the loop's lateness.
-    const Result<unsigned> handled = ring_->run_once(later(next_deadline(), turn));
-    turn = boottime_now();
-    if (!handled) {
-      log_.write(LogLevel::error, handled.error().message);
-      end_ = End::failed;
-      break;
-    }
-    on_timer(turn);
-  }
-  share_entries(UINT32_MAX);
-  addresses_->detach();
-  return end_ == End::left ? 0 : 1;
-}
-
 // ---- events and effects ----------------------------------------------------------------------------
 
 void Daemon::feed(const Event& event) {
+  if (!core_) return;
   if (stepping_) {
     if (waiting_.size() == waiting_limit_) {  // make room: what was processed is not needed
       waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(processed_));
@@ -207,7 +181,6 @@ void Daemon::feed(const Event& event) {
 }
 
 void Daemon::process(const Event& event) {
-  if (!core_) return;
   stepping_ = true;
   effects_->clear();
   core_->step(boottime_now(), event, *effects_);
@@ -215,7 +188,7 @@ void Daemon::process(const Event& event) {
   stepping_ = false;
 }
 
-// What a look brings, one after the other; on_wake() concludes.
+// What a look brings, one after the other; conclude() draws the consequences of all of it.
 void Daemon::hear(const Event& event) {
   VIGIL_ASSERT(!stepping_);
   heard_ = true;
@@ -236,19 +209,19 @@ void Daemon::carry_out(const Effect& effect) {
     VIGIL_PROBE2(message_sent, message->to, message->message.index());
     transport_.send_message(message->to, message->message);
   } else if (const auto* lease = std::get_if<effect::RenewLease>(&effect)) {
-    addresses_->renew(lease->until);
+    machine_.renew(lease->until);
     VIGIL_PROBE1(lease_renewed, lease->until.ns);
   } else if (const auto* add = std::get_if<effect::AddAddress>(&effect)) {
     VIGIL_PROBE2(address_add, add->group, add->address);
-    addresses_->add(*add, boottime_now());
+    machine_.add(*add, boottime_now());
     VIGIL_PROBE2(address_added, add->group, add->address);
   } else if (const auto* remove = std::get_if<effect::RemoveAddress>(&effect)) {
-    addresses_->remove(*remove, boottime_now());
+    machine_.remove(*remove, boottime_now());
     VIGIL_PROBE2(address_removed, remove->group, remove->address);
   } else if (const auto* run = std::get_if<effect::RunAgent>(&effect)) {
-    agent_.run(*run, core_->committed().stamp, boottime_now(), realtime_ns());
+    machine_.run(*run, core_->committed().stamp, boottime_now(), realtime_ns());
   } else if (const auto* use = std::get_if<effect::UseTieBreaker>(&effect)) {
-    agent_.use(*use);
+    machine_.use(*use);
   } else if (const auto* persist = std::get_if<effect::Persist>(&effect)) {
     state_->save(life_ << life_shift | persist->token, persist->state);
   } else if (const auto* entry = std::get_if<effect::Journal>(&effect)) {
@@ -267,7 +240,7 @@ void Daemon::carry_out(const Effect& effect) {
 // The life that ended may still serve: everything is silenced and taken down before the next one counts.
 void Daemon::start_afresh(std::string_view why) {
   log_.write(LogLevel::warning, "starting afresh: ", why);
-  if (!addresses_->release_everything())
+  if (!machine_.release_everything())
     log_.write(LogLevel::error, "a service address could not be removed; its gate stays closed");
   cleaned_ = false;
   incarnation_.start_id = random_id();
@@ -278,7 +251,7 @@ void Daemon::start_afresh(std::string_view why) {
 
 void Daemon::ask_clean() {
   clean_again_ = Instant::never();
-  agent_.clean();
+  machine_.clean();
 }
 
 // ---- the journal -----------------------------------------------------------------------------------
@@ -300,7 +273,7 @@ void Daemon::record(JournalEntry entry) {
 
 void Daemon::keep(const JournalEntry& entry) {
   VIGIL_PROBE3(journal, static_cast<int>(entry.event), static_cast<int>(entry.kind), entry.duration_us);
-  agent_.append(entry);
+  machine_.append(entry);
 }
 
 // Tells the others, a few at a time, what this node wrote since it last did.
@@ -364,7 +337,7 @@ void Daemon::log_entry(const JournalEntry& entry) {
 // ---- time ------------------------------------------------------------------------------------------
 
 Instant Daemon::next_deadline() const {
-  Instant next = earlier(core_->next_deadline(), addresses_->next_deadline());
+  Instant next = earlier(core_->next_deadline(), machine_.next_deadline());
   next = earlier(next, next_housekeeping_);
   next = earlier(next, earlier(share_at_, merge_at_));
   next = earlier(next, merge_.next_deadline());
@@ -373,7 +346,7 @@ Instant Daemon::next_deadline() const {
 
 void Daemon::on_timer(Instant now) {
   if (now >= core_->next_deadline()) feed(event::Tick{});
-  if (now >= addresses_->next_deadline()) addresses_->step(now);
+  machine_.step(now);
   if (now >= clean_again_) ask_clean();
   advance_journal(now);
   if (now < next_housekeeping_) return;
@@ -383,7 +356,7 @@ void Daemon::on_timer(Instant now) {
 
 void Daemon::keep_house(Instant now) {
   transport_.retry();
-  addresses_->verify();
+  machine_.keep_house(now);
   transport_.expire_refusals(now);
   follow_keys();
   keys_->follow_frames(key_context(), transport_.session());
@@ -392,10 +365,6 @@ void Daemon::keep_house(Instant now) {
                           : now < settled_at_ ? wire::Standing::newcomer
                                               : wire::Standing::settled);
   tell_time(now);
-  if (!config_.quorum.tie_breaker.empty() && now >= next_tie_breaker_probe_) {
-    next_tie_breaker_probe_ = now + tie_breaker_probe;
-    agent_.probe_tie_breaker();
-  }
   if (!transport_.muted() || now - own_id_taken_ < other_gone) return;
   transport_.mute(false);
   start_afresh("the other machine that used this node's id is gone");
@@ -415,11 +384,10 @@ void Daemon::tell_time(Instant now) {
 void Daemon::on_wake(const WakeUp& wake) {
   const Duration late = lateness_.observe(wake.slept_from, wake.deadline, wake.woke);
   if (late * 2 >= config_.timing.interval) feed(event::Late{late});
-  // Before anything else is judged: nobody is accused of a silence that only waits to be heard.
-  if (const Status looked = transport_.look(); !looked) {
-    log_.write(LogLevel::error, looked.error().message);
-    end_ = End::failed;
-  }
+}
+
+void Daemon::conclude() {
+  transport_.look();
   if (!heard_) return;
   heard_ = false;
   feed(event::Tick{});
@@ -430,6 +398,10 @@ void Daemon::on_signal(std::uint32_t, const SignalNews& news) {
     log_.write(LogLevel::notice, "the configuration is not reread yet; restart vigild on one node after the other");
     return;
   }
+  ask_to_stop();
+}
+
+void Daemon::ask_to_stop() {
   if (++stops_asked_ > 1) {
     log_.write(LogLevel::warning, "asked to stop again: stopping at once, without takeover");
     end_ = End::left;
@@ -512,7 +484,7 @@ void Daemon::on_agent_cleaned(bool ok) {
     clean_again_ = boottime_now() + clean_retry;
     return;
   }
-  if (!addresses_->release_everything()) {
+  if (!machine_.release_everything()) {
     clean_again_ = boottime_now() + clean_retry;
     return;
   }
@@ -551,8 +523,8 @@ void Daemon::describe(NodeStatus& status) {
     status.role_text = "another machine runs under this node's id, and was first: stays out until that one is gone";
   }
   keys_->describe(config_, key_context(), status);
-  if (!agent_.tie_breaker_trouble().empty() && !status.problems.full())
-    status.problems.push(std::string_view("the tie-breaker cannot be used: " + std::string(agent_.tie_breaker_trouble())));
+  if (!machine_.tie_breaker_trouble().empty() && !status.problems.full())
+    status.problems.push(std::string_view("the tie-breaker cannot be used: " + std::string(machine_.tie_breaker_trouble())));
   transport_.refusals().each([&](const Refusal& refusal) {
     if (!status.problems.full()) status.problems.push(std::string_view(transport_.describe(refusal)));
   });

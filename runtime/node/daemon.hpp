@@ -1,6 +1,7 @@
-// vigild, put together: the pure core of this node between the loop, the links, the addresses, the
-// agent, the state file and the control socket. It turns what happens into events for the core, carries
-// out the effects in order, and decides nothing itself.
+// One node of one cluster, put together: its pure core between the loop, the links, the machine, the state
+// file, the keys and the control socket. It turns what happens into events for the core, carries out the
+// effects in order, and decides nothing itself. vigild runs one of these, vigil-arbiter one for each cluster;
+// a NodeLoop gives them their turns.
 #pragma once
 
 #include <memory>
@@ -11,13 +12,12 @@
 #include "runtime/core/node_core.hpp"
 #include "runtime/loop/lateness.hpp"
 #include "runtime/loop/ring.hpp"
-#include "runtime/node/address_keeper.hpp"
-#include "runtime/node/agent_port.hpp"
 #include "runtime/node/control_server.hpp"
 #include "runtime/node/journal.hpp"
 #include "runtime/node/journal_merge.hpp"
 #include "runtime/node/key_keeper.hpp"
 #include "runtime/node/log.hpp"
+#include "runtime/node/machine.hpp"
 #include "runtime/node/state_file.hpp"
 #include "runtime/node/transport.hpp"
 
@@ -28,28 +28,41 @@ struct DaemonOptions {
   std::uint64_t boot_id = 0;
   std::string state_directory;
   std::string control_path;
-  bool realtime = true;
 };
 
 class Daemon : private TransportListener,
-               private AddressListener,
-               private AgentListener,
+               private MachineListener,
                private StateFileListener,
                private ControlSource,
                private KeyListener,
                private MergeListener,
-               private RingHandler,
-               private WakeListener {
+               public RingHandler,
+               public WakeListener {
  public:
   // `key_ring` accepts the keys of the file (accept_keys), and outlives the daemon.
-  Daemon(const ClusterConfig& config, const DaemonOptions& options, wire::KeyRing& key_ring, agent::Launched launched,
-         Log& log);
-  ~Daemon();
+  Daemon(const ClusterConfig& config, const DaemonOptions& options, wire::KeyRing& key_ring, Machine& machine, Log& log);
+  ~Daemon() override;
 
-  // Builds everything. An error says what to do about it.
-  Status set_up(KeySet keys);
-  // Until the node has left, or must not go on. The process's exit status.
-  int run();
+  // Reads and opens what it needs, and may wait for disks meanwhile. An error says what to do about it.
+  Status open(KeySet keys);
+  // Starts: from now on it has its turns, until it ended. Heartbeats come by `quiet`.
+  Status attach(Ring& ring, Ring& quiet);
+  Instant next_deadline() const;
+  void on_timer(Instant now);
+  void on_wake(const WakeUp& wake) override;
+  // The quiet ring was drained: what follows from all that was heard.
+  void conclude();
+
+  // Leaves in good order; asked again, at once.
+  void ask_to_stop();
+  // The node has left, or must not go on.
+  bool ended() const { return end_ != End::none; }
+  bool left() const { return end_ == End::left; }
+  // After its end: nothing of it stays in the loop but a write of the state file, if one is under way.
+  void detach();
+  bool writing() const { return state_->writing(); }
+
+  const ClusterConfig& config() const { return config_; }
 
  private:
   enum class End : std::uint8_t { none, left, failed };
@@ -66,13 +79,11 @@ class Daemon : private TransportListener,
   void keep(const JournalEntry& entry);
   void share_entries(unsigned most);
   void advance_journal(Instant now);
-  void on_timer(Instant now);
   void keep_house(Instant now);
   void tell_time(Instant now);
   void follow_keys();
   KeyContext key_context() const;
   void log_entry(const JournalEntry& entry);
-  Instant next_deadline() const;
   void load_journal();
 
   // TransportListener
@@ -109,16 +120,13 @@ class Daemon : private TransportListener,
   void send_ask(NodeId to, const JournalAsk& ask) override;
   void on_merged_entry(const JournalEntry& entry) override;
   void on_merged(NodeSet reached) override;
-  // RingHandler, WakeListener
+  // RingHandler
   void on_signal(std::uint32_t tag, const SignalNews& news) override;
-  void on_wake(const WakeUp& wake) override;
 
   const ClusterConfig& config_;
   DaemonOptions options_;
   Log& log_;
   Incarnation incarnation_;
-  std::unique_ptr<Ring> ring_;
-  std::unique_ptr<Ring> quiet_;     // of heartbeats: it wakes nobody, and is run whenever anything else does
   LatenessMeter lateness_;
   Journal journal_;
   Journal views_;                   // entries about membership, those of others that a merge brought too
@@ -132,8 +140,7 @@ class Daemon : private TransportListener,
   std::unique_ptr<KeyKeeper> keys_;
   Stamp keys_followed_;
   Transport transport_;
-  AgentPort agent_;
-  std::unique_ptr<AddressKeeper> addresses_;
+  Machine& machine_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<NodeCore> core_;
   std::unique_ptr<Effects> effects_;
@@ -149,7 +156,6 @@ class Daemon : private TransportListener,
   Instant settled_at_;              // by then this life has listened whether its id is taken
   Duration told_offset_;            // of the wall clock, when it was last told to everybody
   Instant next_greeting_;
-  Instant next_tie_breaker_probe_;
   Instant own_id_taken_;            // when another machine last proved to run under our id
   Instant clean_again_ = Instant::never();
   std::uint64_t life_ = 0;          // counts cores: an answer to an earlier one's write is not for this one

@@ -52,6 +52,7 @@ class KeyKeeper : private KeyStoreListener {
   ~KeyKeeper() override;
 
   Status attach(Ring& ring) { return store_.attach(ring); }
+  void detach() { store_.detach(); }
 
   // An operator wants a new key: this one, or with `given` empty a random one. Answered by on_rotation_answer().
   void rotate(std::uint64_t operation, std::span<const std::uint8_t> given, const KeyContext& context);

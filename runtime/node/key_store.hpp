@@ -4,15 +4,15 @@
 // The loop hands the content over and hears of the outcome by the ring; neither side ever waits for the other.
 #pragma once
 
-#include <pthread.h>
-
 #include <array>
 #include <atomic>
+#include <optional>
 #include <string>
 
 #include "runtime/config/key_file.hpp"
 #include "runtime/loop/fd.hpp"
-#include "runtime/loop/ring.hpp"
+#include "runtime/loop/registration.hpp"
+#include "runtime/node/side_thread.hpp"
 
 namespace vigil {
 
@@ -32,6 +32,7 @@ class KeyStore : private RingHandler {
   KeyStore& operator=(const KeyStore&) = delete;
 
   Status attach(Ring& ring);
+  void detach() { source_.drop(); }
   bool busy() const { return state_.load(std::memory_order_acquire) != State::idle; }
   // Only when not busy.
   void save(const KeySet& keys);
@@ -52,7 +53,8 @@ class KeyStore : private RingHandler {
   std::atomic<bool> stopping_{false};
   Fd asked_;  // eventfd to the thread
   Fd done_;   // eventfd to the loop
-  pthread_t thread_{};
+  Registration source_;
+  std::optional<SideThread> thread_;
 };
 
 }  // namespace vigil

@@ -3,15 +3,16 @@
 // that find the ring full are counted, and the count is said.
 #pragma once
 
-#include <pthread.h>
-
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <initializer_list>
+#include <string>
 #include <string_view>
 
 #include "runtime/base/bounded.hpp"
+#include "runtime/loop/fd.hpp"
+#include "runtime/node/handover.hpp"
+#include "runtime/node/side_thread.hpp"
 
 namespace vigil {
 
@@ -19,7 +20,8 @@ enum class LogLevel : std::uint8_t { error = 3, warning = 4, notice = 5, info = 
 
 class Log {
  public:
-  Log();
+  // Each line begins with `name`.
+  explicit Log(std::string_view name = "vigild");
   ~Log();  // writes what is left
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
@@ -43,13 +45,11 @@ class Log {
   static void* run(void* log);
   void drain();
 
-  std::array<Line, capacity> lines_{};
-  std::atomic<std::uint64_t> written_{0};
-  std::atomic<std::uint64_t> read_{0};
-  std::atomic<std::uint64_t> lost_{0};
+  std::string name_;
+  Handover<Line, capacity> lines_;
   std::atomic<bool> stopping_{false};
-  int wake_ = -1;  // eventfd
-  pthread_t thread_{};
+  Fd wake_;            // eventfd
+  SideThread thread_;  // last: it ends first
 };
 
 }  // namespace vigil

@@ -1,6 +1,7 @@
 #include "runtime/node/state_file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +28,20 @@ Status prepare_file(int file, const std::string& path) {
   return {};
 }
 
+// One life at a time: two that vote from one file could promise an epoch twice. What a killed process had under way
+// in the kernel may hold its file a little longer than it lives.
+Status lock(int file, const std::string& path) {
+  constexpr int tries = 50;
+  constexpr useconds_t pause_us = 20'000;
+  for (int i = 0; i < tries; ++i) {
+    if (::flock(file, LOCK_EX | LOCK_NB) == 0) return {};
+    if (errno != EWOULDBLOCK && errno != EINTR) break;
+    ::usleep(pause_us);
+  }
+  return Error::from_errno("lock the state file " + path + " (does another process run as this node? stop it, or give " +
+                               "this one a --state-dir of its own)", errno);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<StateFile>> StateFile::open(const std::string& path, const wire::StoreOwner& owner) {
@@ -34,6 +49,7 @@ Result<std::unique_ptr<StateFile>> StateFile::open(const std::string& path, cons
   file->owner_ = owner;
   file->file_ = Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (file->file_.get() < 0) return Error::from_errno("open the state file " + path, errno);
+  if (const Status locked = lock(file->file_.get(), path); !locked) return locked.error();
   if (const Status prepared = prepare_file(file->file_.get(), path); !prepared) return prepared.error();
   std::vector<std::uint8_t> bytes(wire::store_bytes + 1);
   std::size_t size = 0;

@@ -26,6 +26,7 @@ class StateFile : private RingHandler {
   // must not run on a guess.
   static Result<std::unique_ptr<StateFile>> open(const std::string& path, const wire::StoreOwner& owner);
 
+  bool writing() const { return writing_.has_value(); }
   const StoredState& stored() const { return stored_; }
   bool other_slot_damaged() const { return other_slot_damaged_; }
   void attach(Ring& ring, StateFileListener& listener) {

@@ -55,7 +55,6 @@ Transport::Transport(const ClusterConfig& config, NodeId self, const Incarnation
       reassembler_(config.nodes.size()) {}
 
 Status Transport::open(Ring& ring, Ring* quiet) {
-  quiet_ = quiet;
   const NodeConfig& own = config_.nodes[self_];
   std::size_t usable = 0;
   for (std::size_t i = 0; i < own.links.size(); ++i) {
@@ -72,20 +71,15 @@ Status Transport::open(Ring& ring, Ring* quiet) {
   return {};
 }
 
-// The kernel hands over 32 frames of a socket at a time (MULTISHOT_MAX_RETRY), and of 20 sockets. A flood is cut off:
-// what is left of it comes with the next look.
-Status Transport::look() {
-  constexpr int most_turns = 8;
-  constexpr unsigned perhaps_more = 20;
-  if (quiet_ == nullptr) return {};
-  for (int turn = 0; turn < most_turns; ++turn) {
-    const Result<unsigned> handled = quiet_->run_once(Instant{});
-    if (!handled) return handled.error();
-    if (*handled < perhaps_more) break;
-  }
+void Transport::look() {
   for (auto& link : links_)
     if (link) link->look();
-  return {};
+}
+
+void Transport::close() {
+  closing_ = true;  // no news
+  for (auto& link : links_) link.reset();
+  closing_ = false;
 }
 
 void Transport::retry() {
@@ -105,6 +99,7 @@ void Transport::renew(const Incarnation& incarnation) {
 }
 
 void Transport::on_link_state(LinkIndex by, bool usable) {
+  if (closing_) return;
   const LinkConfig& link = config_.nodes[self_].links[by];
   const AdapterConfig& adapter = config_.nodes[self_].adapters[link.adapter];
   if (usable || !said_unusable_[by])

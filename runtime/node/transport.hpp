@@ -43,11 +43,11 @@ class Transport : private FrameSink {
   Transport(const ClusterConfig& config, NodeId self, const Incarnation& incarnation, const wire::KeyRing& keys,
             Log& log, TransportListener& listener);
 
-  // Opens every link; those that cannot be opened now are said, and tried again by retry(). Heartbeats come when
-  // `quiet`, if there is one, is run by look().
+  // Opens every link; those that cannot be opened now are said, and tried again by retry(). With a `quiet` ring,
+  // heartbeats come when that one is drained, and by look().
   Status open(Ring& ring, Ring* quiet = nullptr);
-  // Hands over the heartbeats that have come.
-  Status look();
+  void look();
+  void close();
   // Once a second or so: reopens links that are not usable.
   void retry();
   // The interface of this adapter is new, or up again.
@@ -95,7 +95,6 @@ class Transport : private FrameSink {
   wire::Session session_;
   wire::Fragmenter fragmenter_;
   wire::Reassembler reassembler_;
-  Ring* quiet_ = nullptr;
   std::array<std::unique_ptr<Link>, limits::max_links> links_;
   std::array<bool, limits::max_links> said_unusable_{};
   // Of my links, those that the peer said it hears, bit i for link i.
@@ -104,6 +103,7 @@ class Transport : private FrameSink {
   std::uint64_t malformed_ = 0;
   Refusals refusals_;
   bool muted_ = false;
+  bool closing_ = false;
   std::array<std::uint8_t, limits::message_bytes> message_bytes_{};
   Message message_;  // of a received message: large, so not on the stack of every frame
 };

@@ -1,23 +1,21 @@
 // vigild: one node of the cluster. Reads the configuration, starts the agent's launcher while it may
 // still fork, builds the daemon, and turns real-time.
-#include <sodium.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <array>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <iostream>
 #include <string>
 
 #include "runtime/config/config.hpp"
 #include "runtime/config/key_file.hpp"
 #include "runtime/config/names.hpp"
+#include "runtime/loop/realtime.hpp"
 #include "runtime/node/daemon.hpp"
+#include "runtime/node/full_machine.hpp"
+#include "runtime/node/node_loop.hpp"
+#include "runtime/node/start.hpp"
 #include "tools/client/control_protocol.hpp"
 
 namespace {
@@ -40,37 +38,17 @@ int fail(const std::string& message) {
   return 1;
 }
 
-std::string host_name() {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  std::string text(name);
-  return text.substr(0, text.find('.'));
-}
-
-// 64 bits of the kernel's boot id, or of the synthetic one given for namespaces that share a kernel.
-Result<std::uint64_t> boot_id_of(const std::string& given) {
-  std::string text = given;
-  if (text.empty()) {
-    std::ifstream file("/proc/sys/kernel/random/boot_id");
-    if (!std::getline(file, text)) return Error::of("read /proc/sys/kernel/random/boot_id: cannot; give --boot-id");
-  }
-  std::array<unsigned char, crypto_generichash_BYTES_MIN> digest{};
-  crypto_generichash(digest.data(), digest.size(), reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-                     nullptr, 0);
-  std::uint64_t id = 0;
-  std::memcpy(&id, digest.data(), sizeof id);
-  return id;
-}
-
-Status make_directory(const std::string& path, mode_t mode) {
-  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
-  return Error::from_errno("make the directory " + path, errno);
+Status start(Daemon& node, NodeLoop& loop, KeySet keys) {
+  constexpr std::array signals = {SIGTERM, SIGINT, SIGHUP};
+  if (const auto source = loop.ring().watch_signals(signals, node); !source) return source.error();
+  if (const Status opened = node.open(std::move(keys)); !opened) return opened;
+  if (const Status attached = node.attach(loop.ring(), loop.quiet()); !attached) return attached;
+  loop.add(node);
+  return {};
 }
 
 int run(const Arguments& arguments) {
-  // The process holds the cluster's keys: no core file, and no debugger but root's.
-  if (::prctl(PR_SET_DUMPABLE, 0) != 0) return fail("cannot switch core files off (prctl PR_SET_DUMPABLE)");
-  if (sodium_init() < 0) return fail("libsodium cannot be initialised");
+  if (const Status prepared = prepare_process(); !prepared) return fail(prepared.error().message);
   const LoadedConfig loaded = load_config(arguments.config);
   std::fputs(loaded.report().c_str(), stderr);
   if (!loaded.ok()) return fail("the configuration is not valid; nothing was started ('vigil check-config' checks a file)");
@@ -98,13 +76,32 @@ int run(const Arguments& arguments) {
   options.boot_id = *boot_id;
   options.state_directory = arguments.state_dir;
   options.control_path = arguments.run_dir + "/control.sock";
-  options.realtime = !arguments.no_realtime;
-  Daemon daemon(config, options, key_ring, std::move(launched).value(), log);
-  if (const Status ready = daemon.set_up(std::move(keys).value()); !ready) {
+  RingOptions quiet;
+  quiet.buffers = 1024;
+  Result<std::unique_ptr<NodeLoop>> made = NodeLoop::create({}, quiet);
+  if (!made) return fail(made.error().message);
+  std::unique_ptr<NodeLoop> loop = std::move(made).value();
+  FullMachine machine(config, self, std::move(launched).value(), log);
+  Daemon node(config, options, key_ring, machine, log);
+  if (const Status ready = start(node, *loop, std::move(keys).value()); !ready) {
     log.write(LogLevel::error, ready.error().message);
     return 1;
   }
-  return daemon.run();
+  if (!arguments.no_realtime) {
+    RealtimeOptions realtime;
+    realtime.priority = config.realtime_priority;
+    realtime.cpu = config.cpu;
+    for (const std::string& missing : enter_realtime(realtime).missing) log.write(LogLevel::warning, missing);
+  }
+  while (!node.ended()) {
+    if (const Status turned = loop->turn(); !turned) {
+      log.write(LogLevel::error, turned.error().message);
+      break;
+    }
+  }
+  node.detach();
+  loop.reset();  // a write of the state file ends first
+  return node.left() ? 0 : 1;
 }
 
 }  // namespace

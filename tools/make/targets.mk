@@ -7,6 +7,8 @@ PACKAGES_BENCH := keepalived
 PACKAGES_MODEL := spin gcc libc6-dev python3
 PACKAGES_DEV   := clang-format clang-tidy linux-perf bpftrace
 
+INSTALLED := vigild vigil-agent vigil-arbiter vigil
+
 SECONDS_FUZZ ?= 60
 SEEDS_CHECK  ?= 10000
 SEEDS_LONG   ?= 100000
@@ -85,16 +87,20 @@ tidy: deps-dev compile_commands.json ## clang-tidy over every source
 
 install: all ## DESTDIR= PREFIX=: programs, manual pages, completion, systemd unit
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
-	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)/etc/vigil
-	install -m 0755 $(BUILD)/bin/vigild $(BUILD)/bin/vigil-agent $(BUILD)/bin/vigil $(DESTDIR)$(PREFIX)/sbin
-	install -m 0644 tools/ctl/vigil.8 tools/ctl/vigild.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)/etc/vigil/arbiter.d
+	install -m 0755 $(addprefix $(BUILD)/bin/,$(INSTALLED)) $(DESTDIR)$(PREFIX)/sbin
+	install -m 0644 tools/ctl/vigil.8 tools/ctl/vigild.8 tools/ctl/vigil-arbiter.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	$(BUILD)/bin/vigil completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vigil
-	sed 's|@PREFIX@|$(PREFIX)|g' runtime/node/vigild.service.in > $(DESTDIR)$(PREFIX)/lib/systemd/system/vigild.service
+	install -m 0644 tools/ctl/vigil-arbiter.bash-completion \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vigil-arbiter
+	for unit in vigild vigil-arbiter; do sed 's|@PREFIX@|$(PREFIX)|g' runtime/node/$$unit.service.in \
+	  > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service; done
 
 uninstall: ## take away what install put there
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/,vigild vigil-agent vigil) \
-	  $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,vigil.8 vigild.8) \
-	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vigil $(DESTDIR)$(PREFIX)/lib/systemd/system/vigild.service
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/,$(INSTALLED)) \
+	  $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,vigil.8 vigild.8 vigil-arbiter.8) \
+	  $(addprefix $(DESTDIR)$(PREFIX)/share/bash-completion/completions/,vigil vigil-arbiter) \
+	  $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/system/,vigild.service vigil-arbiter.service)
 
 clean: ## remove what was built
 	@rm -rf build compile_commands.json

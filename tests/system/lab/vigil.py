@@ -12,21 +12,22 @@ GROUP = "web"
 
 
 def cluster_toml(lab, profile="lan", application=None, extra="", key_file=None, fallback=False, names=None,
-                 adapters=tuple(ADAPTERS), of_node=None, candidates=None):
+                 adapters=tuple(ADAPTERS), of_node=None, candidates=None, cluster="lab", service=SERVICE_ADDRESS):
     """The lab as cluster.toml. `application`: lines of [group.application], or None for an address alone.
     `names`: of the nodes that it has, all of the lab's by default. `adapters`: those of each node that it uses.
-    `of_node`: more lines of [[node]] by name. `candidates`: who may run the group, by default everybody."""
+    `of_node`: more lines of [[node]] by name. `candidates`: who may run the group, by default everybody.
+    `cluster`: its name. `service`: the group's address."""
     names = names or list(lab.nodes)
     two_networks = {ADAPTERS[a] for a in adapters} == {"public", "private"}
-    text = ["version = 1", "[cluster]", 'name = "lab"', f'profile = "{profile}"',
+    text = ["version = 1", "[cluster]", f'name = "{cluster}"', f'profile = "{profile}"',
             f'key_file = "{key_file or lab.dir / "cluster.key"}"',
             "[[network]]", 'name = "public"', 'heartbeat = ["ethernet"]']
     if two_networks:
         text += ['backup = "private"', "[[network]]", 'name = "private"', 'heartbeat = ["udp"]']
     for a, b in lab.serial:
         text += ["[[network]]", f'name = "line-{a}-{b}"', 'kind = "serial"']
-    for node in (lab[name] for name in names):
-        text += ["[[node]]", f'name = "{node.name}"', f"id = {node.index + 1}", *(of_node or {}).get(node.name, [])]
+    for number, node in enumerate((lab[name] for name in names), 1):
+        text += ["[[node]]", f'name = "{node.name}"', f"id = {number}", *(of_node or {}).get(node.name, [])]
         for adapter, segment in ((a, ADAPTERS[a]) for a in adapters):
             role = "standby" if adapter == "eth1" else "service"
             text += ["  [[node.adapter]]", f'  network = "{segment}"', f'  device = "{adapter}"',
@@ -38,7 +39,7 @@ def cluster_toml(lab, profile="lan", application=None, extra="", key_file=None, 
                          f'  device = "{lab.serial_device(node.name, peer)}"', f'  peer = "{peer}"',
                          f"  baud = {lab.baud}"]
     text += ["[[group]]", f'name = "{GROUP}"', "nodes = [" + ", ".join(f'"{n}"' for n in candidates or names) + "]",
-             f"fallback = {str(fallback).lower()}", "  [[group.address]]", f'  address = "{SERVICE_ADDRESS}/24"',
+             f"fallback = {str(fallback).lower()}", "  [[group.address]]", f'  address = "{service}/24"',
              '  network = "public"']
     if application:
         text += ["  [group.application]", *[f"  {line}" for line in application]]
@@ -96,10 +97,9 @@ class Vigil:
 
     # ---- asking ----
 
-    def ctl(self, node, *words, check=True, timeout=30):
+    def ctl(self, node, *words, check=True, timeout=30, socket="/run/vigil/control.sock"):
         """Runs `vigil …` on a node; returns its CompletedProcess."""
-        return node.run(str(self.lab.bin / "vigil"), "--socket", "/run/vigil/control.sock", *words, check=check,
-                        timeout=timeout)
+        return node.run(str(self.lab.bin / "vigil"), "--socket", socket, *words, check=check, timeout=timeout)
 
     def status(self, node):
         """`vigil status --json` of one node, or None while it does not answer."""

@@ -247,7 +247,8 @@ class Stack : private TransportListener, private WakeListener {
   void on_wake(const WakeUp& wake) override {
     const Duration late = lateness_.observe(wake.slept_from, wake.deadline, wake.woke);
     if (late * 2 >= config_.timing.interval) feed(event::Late{late});
-    healthy_ = healthy_ && transport_.look().ok();
+    healthy_ = healthy_ && quiet_->drain().ok();
+    transport_.look();
     if (heard_) feed(event::Tick{});
     heard_ = false;
   }

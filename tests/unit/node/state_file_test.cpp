@@ -187,6 +187,19 @@ void what_cannot_be_trusted_is_refused(void**) {
   }
 }
 
+void one_life_at_a_time(void**) {
+  Directory directory;
+  {
+    Run first(directory / "state");
+    assert_true(first.file != nullptr);
+    const Run second(directory / "state");
+    assert_true(second.file == nullptr);
+    assert_true(second.error.find("another process") != std::string::npos);
+  }
+  const Run next(directory / "state");
+  assert_true(next.file != nullptr);
+}
+
 void a_directory_that_is_not_there_is_told(void**) {
   Run run("/nonexistent/vigil/state");
   assert_true(run.file == nullptr);
@@ -264,6 +277,7 @@ int main() {
       cmocka_unit_test(states_that_come_during_a_write_replace_each_other),
       cmocka_unit_test(a_torn_write_leaves_the_state_before),
       cmocka_unit_test(what_cannot_be_trusted_is_refused),
+      cmocka_unit_test(one_life_at_a_time),
       cmocka_unit_test(a_directory_that_is_not_there_is_told),
       cmocka_unit_test(a_write_that_fails_is_told_and_the_state_before_stays),
       cmocka_unit_test(a_full_disk_is_told),
