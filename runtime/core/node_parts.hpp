@@ -59,6 +59,7 @@ struct NodeCore::Parts {
   void on_wall_clock(const event::WallClock& heard);
   void judge_clocks();
   void judge_flapping(Instant now);
+  void judge_followers(Instant now);
   void describe_flapping(Instant now, NodeStatus& status) const;
   NodeSet reference_clocks() const;
   void describe_clocks(NodeStatus& status) const;
@@ -109,6 +110,14 @@ struct NodeCore::Parts {
     std::array<Instant, limits::max_links> on_link{};  // for the round trips of links that seldom come first
   };
   std::array<Answered, limits::max_nodes> answered{};
+
+  // Since when a member shows one and the same record, older than ours.
+  struct Following {
+    Stamp shown;
+    Instant since = Instant::never();
+  };
+  std::array<Following, limits::max_nodes> following{};
+  Instant followers_due = Instant::never();
 
   bool membership_due = true;            // evidence changed: decide anew in this step
   std::uint64_t paths_seen = 0;          // Detector::version() that AdapterHealth has judged

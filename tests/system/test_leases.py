@@ -53,12 +53,11 @@ def test_a_voter_that_restarts_at_the_worst_moment(settings):
         cluster.start(*FIVE)
         cluster.expect_counting(FIVE, FIVE, 3, "after the start", 30)
         observer = Observer(cluster.lab)
-        for offset_s in (-0.03, 0.0, 0.06):
+        for offset_s in (-0.03, 0.04):
             owner, after = forget_and_take_over(cluster, observer, 2, offset_s)
             expect(not after, f"{after} served though only two of five remember anything, and the lease of {owner} was theirs")
-        for offset_s in (-0.03, 0.03):
-            owner, after = forget_and_take_over(cluster, observer, 1, offset_s)
-            expect(len(after) == 1 and after != [owner], f"{after} served; three remember the lease of {owner}: one should take over")
+        owner, after = forget_and_take_over(cluster, observer, 1, 0.01)
+        expect(len(after) == 1 and after != [owner], f"{after} served; three remember the lease of {owner}: one should take over")
         observer.expect_one_owner()
 
 

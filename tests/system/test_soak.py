@@ -11,7 +11,7 @@ from lab.testing import Skip, laboratory
 from lab.vigil import Vigil
 from soak import Soak
 
-SOAK_S = 40
+SOAK_S = 35
 
 
 def test_what_the_observer_concludes(_settings):
