@@ -61,6 +61,9 @@ struct Timing {
   constexpr Duration quorum_grace() const { return outlast(lease); }
   // The detector extends its deadlines by its own measured lateness, at most this much in all.
   constexpr Duration lateness_cap() const { return detection * 4; }
+  // A member that is heard, and shows a record older than ours for so long, is out of reach of messages. It asks for the
+  // record every retry, hundreds of times in this; the seconds are for a line of 9600 baud, which carries 2.8 KiB in them.
+  constexpr Duration follow_limit() const { return longer(detection * 4, Duration::from_s(3)); }
   // Lateness above this is worth telling, and makes the node a poor accuser for one detection time.
   constexpr Duration lateness_notable() const { return interval; }
 };

@@ -1,4 +1,4 @@
-// Who stays out because it comes and goes (flap_guard.hpp), who stays out, or is told, because of its wall clock
+// Who stays out because it comes and goes (flap_guard.hpp) or is out of reach of messages, who stays out, or is told, because of its wall clock
 // (clock_watch.hpp), and what is told of the rotation of the
 // key (key_rotation.hpp). See node_parts.hpp.
 #include <cstdio>
@@ -35,7 +35,43 @@ void NodeCore::Parts::judge_flapping(Instant now) {
   table.held_out = held_out;
 }
 
+// Small frames may pass where records do not: such a node is heard, follows nothing, and cannot be told to release what
+// it owns. Whoever was late itself has old heartbeats before it, and judges later.
+void NodeCore::Parts::judge_followers(Instant now) {
+  const Record& record = membership.committed();
+  const bool late = detector.late_recently(now);
+  followers_due = Instant::never();
+  NodeSet behind;
+  for (NodeId node : record.view.members) {
+    const Peer& peer = table.peers[node];
+    Following& follower = following[node];
+    const bool follows = node == self || !membership.member() || !peer.known || !peer.heard ||
+                         peer.latest.committed >= record.stamp || !record.view.holds(node, peer.latest.incarnation);
+    if (follows) {
+      follower.since = Instant::never();
+      continue;
+    }
+    if (late || follower.since.is_never() || follower.shown != peer.latest.committed)
+      follower = {peer.latest.committed, now};
+    const Instant due = follower.since + config.timing.follow_limit();
+    if (now >= due)
+      behind.add(node);
+    else
+      followers_due = earlier(followers_due, due);
+  }
+  for (NodeId node : behind - table.behind)
+    note(JournalKind::observed, EventName::node_refused, node, "is heard, and gets no records: its links pass small frames only");
+  table.behind = behind;
+}
+
 void NodeCore::Parts::describe_flapping(Instant now, NodeStatus& status) const {
+  for (NodeId node : table.behind) {
+    if (status.problems.full()) return;
+    char line[256];
+    std::snprintf(line, sizeof line, "%s is heard, and gets no records: its links pass small frames only",
+                  config.nodes[node].name.c_str());
+    status.problems.push(line);
+  }
   for (NodeId node : table.held_out) {
     if (status.problems.full() || now >= flaps.until(node)) return;
     char line[256];

@@ -31,6 +31,9 @@ bool may_join(const DesiredInput& input, NodeId node) {
   const Peer& peer = input.table->peers[node];
   if (!peer.known || !peer.heard || !peer.latest.ready || !peer.latest.clean || peer.latest.leaving) return false;
   if (peer.latest.config_hash != input.config->hash) return false;
+  // Who shows that it has the record in force will get the next one. Heartbeats alone may come by links that are too
+  // narrow for a record, and a proposal that waits for such a node would hold up every change of the view.
+  if (peer.latest.committed.epoch < input.committed) return false;
   return !peer.heard_since.is_never() && input.table->now - peer.heard_since >= input.config->timing.admission();
 }
 

@@ -12,14 +12,14 @@ struct DesiredView {
   NodeSet members;     // who should be in
   NodeSet kept;        // of these, members of the base view in the same incarnation
   NodeSet joining;     // of these, new incarnations
-  NodeSet expelled;    // of the base view, silent or cut off from the rest
+  NodeSet expelled;    // of the base view, silent, cut off from the rest, or out of reach of messages
   NodeSet left;        // of the base view, said goodbye
   std::array<Incarnation, limits::max_nodes> incarnations{};
 
   bool changes(const View& base) const { return members != base.members || !joining.empty(); }
 };
 
-// `self_incarnation` and `self_ready`: our own, since the table holds only peers.
+// `self_incarnation` and `self_ready`: our own, since the table holds only peers. `committed`: the epoch in force.
 struct DesiredInput {
   const ClusterConfig* config = nullptr;
   const PeerTable* table = nullptr;
@@ -27,6 +27,7 @@ struct DesiredInput {
   Incarnation self_incarnation;
   bool self_ready = false;
   bool self_leaving = false;
+  Epoch committed;
 };
 
 DesiredView desired_view(const DesiredInput& input);

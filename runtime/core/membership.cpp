@@ -39,6 +39,7 @@ DesiredView Membership::desired(const MembershipContext& context, const Record& 
   input.self_incarnation = incarnation_;
   input.self_ready = voter_.ready(context.now);
   input.self_leaving = context.leaving;
+  input.committed = committed_.stamp.epoch;
   return desired_view(input);
 }
 
@@ -84,7 +85,11 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
       send_prepare(context, *preparing, effects);
   } else if (auto* proposing = std::get_if<Proposing>(&candidacy_)) {
     const bool view_change = proposing->record.stamp.version == 1;
-    if (view_change && context.now - proposing->started > patience_spent)
+    const Duration proposed_for = context.now - proposing->started;
+    // A quorum is heard, and does not get what its coordinator proposes: another one shall.
+    const bool out_of_reach = proposed_for > config_.timing.follow_limit() &&
+                              committed_.view.is_quorum_holding(context.table->self_heard | NodeSet::of(self_));
+    if ((view_change && proposed_for > patience_spent) || out_of_reach)
       abandon(context, pause_after_failure());
     else if (context.now >= proposing->resend)
       send_accept(context, *proposing, effects);

@@ -191,9 +191,10 @@ void NodeCore::Parts::advance(Instant now) {
 }
 
 void NodeCore::Parts::advance_membership(Instant now) {
-  if (!membership_due && now < membership.next_deadline()) return;
+  if (!membership_due && now < earlier(membership.next_deadline(), followers_due)) return;
   membership_due = false;
   judge_clocks();
+  judge_followers(now);
   membership.advance(membership_context(now), scratch);
 }
 
@@ -379,7 +380,7 @@ void NodeCore::Parts::run_hooks(EventName event, NodeId subject, NetworkIndex ne
 Instant NodeCore::Parts::next_deadline() const {
   if (over) return Instant::never();
   Instant next = earlier(detector.next_deadline(), membership.next_deadline());
-  next = earlier(next, adapters.next_deadline());
+  next = earlier(next, earlier(adapters.next_deadline(), followers_due));
   next = earlier(next, flaps.next_change());
   for (std::size_t i = 0; i < config.nodes[self].links.size(); ++i) next = earlier(next, beats[i].next);
   next = earlier(next, holders_deadline);

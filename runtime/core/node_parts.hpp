@@ -62,6 +62,7 @@ struct NodeCore::Parts {
   void on_wall_clock(const event::WallClock& heard);
   void judge_clocks();
   void judge_flapping(Instant now);
+  void judge_followers(Instant now);
   void describe_flapping(Instant now, NodeStatus& status) const;
   NodeSet reference_clocks() const;
   void describe_clocks(NodeStatus& status) const;
@@ -108,6 +109,14 @@ struct NodeCore::Parts {
 
   // When a peer's heartbeat on this link was last answered for its round trip.
   std::array<std::array<Instant, limits::max_links>, limits::max_nodes> measured{};
+
+  // Since when a member shows one and the same record, older than ours.
+  struct Following {
+    Stamp shown;
+    Instant since = Instant::never();
+  };
+  std::array<Following, limits::max_nodes> following{};
+  Instant followers_due = Instant::never();
 
   bool membership_due = true;            // evidence changed: decide anew in this step
   std::uint64_t paths_seen = 0;          // Detector::version() that AdapterHealth has judged

@@ -22,6 +22,7 @@ struct PeerTable {
   Instant now;
   NodeSet self_heard;       // whom we hear
   NodeSet clock_apart;      // whose wall clock is too far off, ours included: not to be admitted
+  NodeSet behind;           // members that are heard and do not get the records: messages do not reach them
   NodeSet held_out;         // who came and went too often: not to be admitted while a quorum can do without
   std::array<Peer, limits::max_nodes> peers{};
 
@@ -30,7 +31,9 @@ struct PeerTable {
     if (a == b) return true;
     return a == self ? self_heard.has(b) : peers[a].latest.heard.has(b);
   }
-  bool connected(NodeId a, NodeId b) const { return hears(a, b) && hears(b, a); }
+  bool connected(NodeId a, NodeId b) const {
+    return hears(a, b) && hears(b, a) && !behind.has(a) && !behind.has(b);
+  }
 };
 
 }  // namespace vigil

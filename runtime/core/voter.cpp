@@ -98,6 +98,7 @@ void Voter::on_prepare(const PeerTable& table, NodeId from, const Prepare& prepa
   raise_ceiling(prepare.epoch.counter, effects);
   if (!ready(table.now)) return refuse(from, prepare.epoch, NackReason::not_ready, {}, effects);
   if (prepare.epoch.proposer != from) return;
+  if (table.behind.has(from)) return;  // its rounds come to nothing, and each would outbid those of the others
   if (!prepare.members.has(self_) || prepare.incarnations[self_] != incarnation_)
     return refuse(from, prepare.epoch, NackReason::not_in_proposal, {}, effects);
   if (prepare.epoch == promised_ && prepare.incarnations[from] == promised_life_)

@@ -42,7 +42,7 @@ constexpr std::array<EventInfo, static_cast<std::size_t>(EventName::count_)> cat
     {"a hook or an application's command failed", "subject group"},
     {"another machine answers for a service address", "subject group network address"},
     {"this node's real-time loop woke up late; it accuses nobody for a while", "subject"},
-    {"a node is kept out: it has another key or protocol version, or an id or name that is taken, or comes and goes too often",
+    {"a node is kept out: it has another key or protocol version, or an id or name that is taken, comes and goes too often, or gets no records",
      "subject"},
     {"a node's wall clock is too far from the others': a newcomer is not admitted, a member stays", "subject"},
     {"a rotation of the cluster key began, went on, ended or was given up", "subject"},

@@ -81,7 +81,7 @@ def split(stage, owner_coordinates):
     picture = stage.probe.snapshot()
     expect(picture.servers_between(picture.now_ns - int(1e9)) == [winner.name], "the winner does not serve alone")
     expect(wait_until(lambda: stage.adapter_of(loser) is None, 10), f"{loser.name} still has the address")
-    stage.lab.heal_between_nodes()
+    stage.lab.join()
     stage.healthy_again()
     stage.expect_one_server()
     return winner
@@ -114,7 +114,7 @@ def test_the_loser_waits_for_a_winner_that_dies(settings):
         winner = stage.lab[wait_until(lambda: next((n.name for n in stage.lab if "others'" in stage.says(stage.other(n))),
                                                    None), 10)]
         winner.crash()
-        stage.lab.heal_between_nodes()
+        stage.lab.join()
         time.sleep(1)
         stage.expect_nobody_serves(2, boot_ns())
         stage.power_on(winner.name)

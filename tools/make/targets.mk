@@ -13,6 +13,8 @@ SECONDS_FUZZ ?= 60
 SEEDS_CHECK  ?= 10000
 SEEDS_LONG   ?= 100000
 DEPTH        ?= short
+MINUTES      ?= 5
+NODES        ?= 3
 
 .PHONY: deps deps-present deps-bench deps-dev deps-model help check-layers format tidy clean install uninstall
 deps: ## install the Debian packages that building and testing need
@@ -47,8 +49,8 @@ check-fuzz: deps-present ## each fuzzer for some seconds over its corpus
 	@tools/make/check $(BUILD) fuzz
 check-system: deps-present ## real daemons in network namespaces (root)
 	@tools/make/check $(BUILD) system
-check-long: deps-present ## more seeds, longer fuzzing, everything of check (root)
-	@SEEDS=$(SEEDS_LONG) EXHAUSTIVE_DEPTH=7 FUZZ_SECONDS=120 tools/make/check $(BUILD) layers unit sim fuzz system
+check-long: deps-present ## more seeds, longer fuzzing, thirty minutes of soak, everything of check (root)
+	@SEEDS=$(SEEDS_LONG) EXHAUSTIVE_DEPTH=7 FUZZ_SECONDS=120 SOAK_MINUTES=30 tools/make/check $(BUILD) layers unit sim fuzz system soak
 
 .PHONY: sim fuzz
 sim: deps-present ## SEEDS=100000: simulated clusters, invariants checked
@@ -56,6 +58,12 @@ sim: deps-present ## SEEDS=100000: simulated clusters, invariants checked
 	@$(BUILD)/bin/vigil-sim --seeds $(SEEDS)
 fuzz: deps-present ## SECONDS_FUZZ=60 for each fuzzer, growing the corpus in build/corpus
 	@FUZZ_SECONDS=$(SECONDS_FUZZ) tools/make/check $(BUILD) fuzz
+
+.PHONY: soak
+soak: deps-present ## MINUTES=5 NODES=3: real daemons under random faults; SEED=, BURST= replay (root)
+	@$(MAKE) --no-print-directory programs
+	@tests/system/soak.py --bin $(BUILD)/bin --minutes $(MINUTES) --nodes $(NODES) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(BURST),--burst $(BURST))
 
 .PHONY: model
 model: deps-model ## the protocol as a SPIN model, checked to the end; DEPTH=long goes further

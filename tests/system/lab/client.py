@@ -1,11 +1,11 @@
-"""What a client sees: the millisecond probe, and a fetcher of pages."""
+"""What a client sees: the millisecond probe, an observer of all owners at once, and a fetcher of pages."""
 import json
 import pathlib
 import signal
 import subprocess
 
 from .namespaces import SERVICE_ADDRESS
-from .shell import LabError, boot_ns, wait_until
+from .shell import LabError, boot_ns, expect, wait_until
 
 
 class Probe:
@@ -91,6 +91,53 @@ class Picture:
         """Who answered in this time, in order, without repetition next to each other."""
         until = until_ns or self.now_ns
         return [r["server"] for r in self.runs if r["end_ns"] > since_ns and r["start_ns"] < until]
+
+
+class Observer:
+    """sightings.py in the client's namespace: who answers for the service address, of all who could, all the time."""
+
+    def __init__(self, lab, interval_us=2000, limit_s=900):
+        self.log = lab.dir / f"sightings-{len(lab.helpers)}.jsonl"
+        self.read_to = 0
+        self.last = {"at_ns": 0, "asked": 0, "blind_ms": 0.0, "now": []}
+        self.runs = []      # of one node's answers, by their end
+        self.seen_two = {}  # (nodes, from_ns) -> two owners at one moment
+        nodes = [f"{node.name}={','.join(node.macs())}" for node in lab]
+        script = pathlib.Path(__file__).with_name("sightings.py")
+        with open(self.log, "wb") as out:
+            self.process = lab.spawn_client("/usr/bin/python3", str(script), SERVICE_ADDRESS, str(interval_us), str(limit_s),
+                                            *nodes, stdout=out)
+        if not wait_until(lambda: self.look()["asked"], 5):
+            raise LabError("the observer did not start; see helpers.log in the lab's directory")
+
+    def look(self):
+        """Reads on; returns its newest account of itself."""
+        with open(self.log, encoding="utf-8") as log:
+            log.seek(self.read_to)
+            whole = log.read().rpartition("\n")[0]
+        if whole:
+            self.read_to += len(whole) + 1
+            for line in map(json.loads, whole.split("\n")):
+                if "run" in line:
+                    self.runs.append(line)
+                elif "two" in line:
+                    self.seen_two[(*line["two"], line["from_ns"])] = line
+                else:
+                    self.last = line
+        if self.process.poll() is not None:
+            raise LabError("the observer ended; see helpers.log in the lab's directory")
+        return self.last
+
+    def serving(self):
+        """The nodes that answered in the last 100 ms, as of at most 100 ms ago."""
+        return self.look()["now"]
+
+    def expect_one_owner(self):
+        """Never two at one moment since it began."""
+        self.look()
+        said = [f"{' and '.join(o['two'])} both answered for the address, for {(o['to_ns'] - o['from_ns']) / 1e6:.1f} ms "
+                f"at {o['from_ns'] / 1e9:.3f} s of CLOCK_BOOTTIME" for o in self.seen_two.values()]
+        expect(not said, "; ".join(said))
 
 
 class Fetcher:

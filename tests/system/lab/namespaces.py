@@ -9,6 +9,7 @@ The client's two ports lie on one bridge, isolated from each other: it has one a
 segments, and joins them for nobody else. Service addresses have a subnet of their own (a node then
 answers through the adapter that has the address, whatever else is cut).
 """
+import itertools
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 
+from .hearing import Hearing
 from .processes import Processes, lab_cgroup, remove_cgroup
 from .shell import LabError, ip_batch, run, wait_until
 
@@ -166,8 +168,10 @@ class Node:
             f'table netdev {table} {{\n chain drop_all {{\n type filter hook {hook} device "{self.port(adapter)}" '
             f"priority 0; policy drop;\n }}\n}}\n"))
 
-    def mac(self, adapter):
-        return json.loads(run("ip", "-n", self.namespace, "-json", "link", "show", "dev", adapter).stdout)[0]["address"]
+    def macs(self):
+        """The hardware addresses of the adapters."""
+        links = json.loads(run("ip", "-n", self.namespace, "-json", "link").stdout)
+        return [link["address"] for link in links if link["ifname"] in ADAPTERS]
 
     def cut_serial(self):
         for line in self.lines():
@@ -200,8 +204,14 @@ class Node:
         self.processes.resume()
 
 
+def ring(names):
+    """Serial lines in a circle: what fits the networks that a cluster may have, when it has many nodes."""
+    return [tuple(sorted((a, b), key=names.index)) for a, b in zip(names, [*names[1:], names[0]])]
+
+
 class Lab:
-    """with Lab(bin_dir) as lab: … Everything is gone afterwards, on exceptions and signals too."""
+    """with Lab(bin_dir) as lab: … Everything is gone afterwards, on exceptions and signals too.
+    `serial`: lines between all pairs, or the pairs that have one."""
 
     def __init__(self, bin_dir, names=("alpha", "beta", "gamma"), baud=115200, serial=True):
         self.name = f"vl{os.getpid():x}x{int(time.time()) & 0xfff:x}"
@@ -211,8 +221,9 @@ class Lab:
         self.switch = f"{self.name}-switch"
         self.client = f"{self.name}-client"
         self.cgroup = None
-        self.has_serial = serial
+        self.wanted_serial = serial
         self.serial = {}
+        self.hearing = Hearing(self, ADAPTERS)
         self.nodes = {name: Node(self, index, name) for index, name in enumerate(names)}
         self.helpers = []
         self._old_handlers = {}
@@ -251,10 +262,10 @@ class Lab:
         for node in self:
             node.build()
         self._build_client()
-        names = list(self.nodes) if self.has_serial else []
-        for a in range(len(names)):
-            for b in range(a + 1, len(names)):
-                self._build_serial(names[a], names[b])
+        names = list(self.nodes)
+        lines = itertools.combinations(names, 2) if self.wanted_serial is True else self.wanted_serial or ()
+        for a, b in lines:
+            self._build_serial(a, b)
 
     def _build_client(self):
         lines = []
@@ -280,35 +291,17 @@ class Lab:
         """The tty of `node` for its line to `peer`."""
         return self.dir / node / f"tty-{peer}"
 
-    def part(self, *camps, adapter="eth0"):
-        """Camps of nodes lose each other's raw heartbeats on this adapter, while a client hears them all: a second
-        owner of an address would show. Until join()."""
-        rules = []
-        for camp in camps:
-            others = ", ".join(self[name].mac(adapter) for other in camps if other is not camp for name in other)
-            for name in camp:
-                rules.append(f'chain to_{name} {{\n type filter hook egress device "{self[name].port(adapter)}" priority 0;'
-                             f" policy accept;\n ether type 0x88b5 ether saddr {{ {others} }} drop\n }}")
-        run("ip", "netns", "exec", self.switch, "nft", "-f", "-",
-            text_in="table netdev camps {\n" + "\n".join(rules) + "\n}\n")
+    def part(self, *camps):
+        """Camps of nodes lose each other, while a client hears them all: a second owner of an address would show.
+        Until join()."""
+        self.hearing.apart(*camps)
 
     def join(self):
-        run("ip", "netns", "exec", self.switch, "nft", "delete", "table", "netdev", "camps")
-
-    def _isolate_nodes(self, on):
-        ip_batch(self.switch, [f"link set {node.port(a)} type bridge_slave isolated {'on' if on else 'off'}"
-                               for node in self for a in ADAPTERS])
+        self.hearing.heard()
 
     def cut_between_nodes(self):
-        """No node hears another, all at once; the client hears each of them, and each hears the client."""
-        for line in self.serial.values():
-            line.send_signal(signal.SIGUSR1)
-        self._isolate_nodes(True)
-
-    def heal_between_nodes(self):
-        self._isolate_nodes(False)
-        for line in self.serial.values():
-            line.send_signal(signal.SIGUSR2)
+        """No node hears another, all at once."""
+        self.part(*([name] for name in self.nodes))
 
     def spawn_helper(self, *command, stdout=None):
         """A process of the lab itself, outside of every node."""

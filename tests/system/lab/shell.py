@@ -7,6 +7,15 @@ class LabError(Exception):
     """The laboratory itself failed: no statement about the system under test."""
 
 
+class Broken(Exception):
+    """An expectation of the system under test did not hold."""
+
+
+def expect(condition, sentence):
+    if not condition:
+        raise Broken(sentence)
+
+
 def run(*command, text_in=None, check=True, timeout=30):
     """Runs a command to its end; returns its CompletedProcess (text)."""
     try:

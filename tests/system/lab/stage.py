@@ -12,7 +12,7 @@ import time
 
 from .client import Fetcher, Probe
 from .namespaces import ADAPTERS, SERVICE_ADDRESS
-from .shell import LabError, boot_ns, ip_batch, wait_until
+from .shell import Broken, LabError, boot_ns, expect, ip_batch, wait_until
 from .vigil import GROUP, Vigil
 
 WEB = pathlib.Path(__file__).resolve().parents[3] / "tools/demo/web"
@@ -26,15 +26,6 @@ APPLICATION = [
 ADDRESS_BOUND_MS = 1000.0
 GRACEFUL_BOUND_MS = 1000.0
 PAGE_BOUND_MS = 8000.0
-
-
-class Broken(Exception):
-    """An expectation did not hold."""
-
-
-def expect(condition, sentence):
-    if not condition:
-        raise Broken(sentence)
 
 
 @dataclasses.dataclass
