@@ -231,6 +231,9 @@ HolderContext NodeCore::Parts::holder_context(Instant now) {
 
 void NodeCore::Parts::follow_record() {
   const Record& record = membership.committed();
+  // A stop that was agreed on outlasts a vote that leaves us out before we were through with it.
+  if (membership.expelled() && (record.state.leaving | membership.voter().accepted().state.leaving).has(self))
+    stop_wanted = true;
   if (membership.expelled() && !over && !goodbye && !stop_wanted) {
     over = true;
     note(JournalKind::decided, EventName::node_down, self, "this node was voted out: it stops everything and starts afresh");

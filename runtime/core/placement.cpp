@@ -387,7 +387,7 @@ bool node_verb(const ClusterConfig& config, const View& view, const OperatorComm
       state.standby.add(node);
       return true;
     case OperatorVerb::node_online:
-      if (state.leaving.has(node)) {
+      if (state.leaving.has(node) && view.members.has(node)) {
         say(text, "%s is being stopped; start vigild there again when it is down", name);
         return false;
       }
@@ -396,6 +396,7 @@ bool node_verb(const ClusterConfig& config, const View& view, const OperatorComm
       else
         say(text, "%s is not on standby", name);
       state.standby.remove(node);
+      state.leaving.remove(node);
       return true;
     case OperatorVerb::node_stop:
       if (!view.members.has(node)) {
@@ -460,7 +461,7 @@ void apply_view_change(const ClusterConfig& config, NodeSet expelled, NodeSet le
                        ClusterState& state) {
   const NodeSet proven = left | clean_rejoined;
   state.unfenced = (state.unfenced | expelled) - clean_rejoined;
-  state.leaving = state.leaving - (expelled | proven);
+  state.leaving = state.leaving - proven;  // whoever is voted out meanwhile is to stop all the same
   for (std::size_t i = 0; i < config.groups.size(); ++i) {
     GroupState& group = state.groups[i];
     if (left.has(group.owner))
