@@ -207,6 +207,9 @@ MembershipContext NodeCore::Parts::membership_context(Instant now) {
   context.leaving = goodbye;
   for (std::size_t i = 0; i < config.nodes.size(); ++i) context.facts.networks_up[i] = table.peers[i].latest.networks_up;
   context.facts.networks_up[self] = adapters.networks_up();
+  context.facts.heard = table.self_heard;
+  for (NodeId node : table.self_heard & membership.committed().view.members)
+    context.facts.heard = context.facts.heard | table.peers[node].latest.heard;
   return context;
 }
 

@@ -359,10 +359,15 @@ void say_leaving(const ClusterConfig& config, const char* what, NodeId node, Nod
         config.groups[stranded.lowest()].name.c_str(), stranded.count() > 1 ? " and others" : "");
 }
 
-bool confirm_down(const ClusterConfig& config, const View& view, NodeId node, ClusterState& state, Text& text) {
+bool confirm_down(const ClusterConfig& config, const View& view, const NodeFacts& facts, NodeId node,
+                  ClusterState& state, Text& text) {
   const char* name = name_of(config, node);
   if (view.members.has(node)) {
     say(text, "%s is alive and in the cluster; stop it with 'vigil node stop %s' instead", name, name);
+    return false;
+  }
+  if (facts.heard.has(node)) {
+    say(text, "%s is heard: it is not down, and tells by itself when it is clean; else switch it off first", name);
     return false;
   }
   const bool waited_for = count_as_down(config, node, state);
@@ -407,7 +412,7 @@ bool node_verb(const ClusterConfig& config, const View& view, const OperatorComm
       state.leaving.add(node);
       return true;
     default:
-      return confirm_down(config, view, node, state, text);
+      return confirm_down(config, view, facts, node, state, text);
   }
 }
 
