@@ -11,6 +11,7 @@ namespace vigil {
 
 struct NodeFacts {
   NodeSet ready;  // members that are ready to run groups (self included)
+  NodeSet heard;  // by any member that we hear: they run, whether or not they are members
   std::array<std::uint8_t, limits::max_nodes> networks_up{};  // as their heartbeats say; bit i: network i
 };
 

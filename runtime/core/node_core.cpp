@@ -230,6 +230,9 @@ MembershipContext NodeCore::Parts::membership_context(Instant now) {
   context.leaving = goodbye;
   for (std::size_t i = 0; i < config.nodes.size(); ++i) context.facts.networks_up[i] = table.peers[i].latest.networks_up;
   context.facts.networks_up[self] = adapters.networks_up();
+  context.facts.heard = table.self_heard;
+  for (NodeId node : table.self_heard & membership.committed().view.members)
+    context.facts.heard = context.facts.heard | table.peers[node].latest.heard;
   return context;
 }
 
@@ -254,6 +257,9 @@ HolderContext NodeCore::Parts::holder_context(Instant now) {
 
 void NodeCore::Parts::follow_record() {
   const Record& record = membership.committed();
+  // A stop that was agreed on outlasts a vote that leaves us out before we were through with it.
+  if (membership.expelled() && (record.state.leaving | membership.voter().accepted().state.leaving).has(self))
+    stop_wanted = true;
   if (membership.expelled() && !over && !goodbye && !stop_wanted) {
     over = true;
     note(JournalKind::decided, EventName::node_down, self, "this node was voted out: it stops everything and starts afresh");

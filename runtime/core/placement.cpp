@@ -359,10 +359,15 @@ void say_leaving(const ClusterConfig& config, const char* what, NodeId node, Nod
         config.groups[stranded.lowest()].name.c_str(), stranded.count() > 1 ? " and others" : "");
 }
 
-bool confirm_down(const ClusterConfig& config, const View& view, NodeId node, ClusterState& state, Text& text) {
+bool confirm_down(const ClusterConfig& config, const View& view, const NodeFacts& facts, NodeId node,
+                  ClusterState& state, Text& text) {
   const char* name = name_of(config, node);
   if (view.members.has(node)) {
     say(text, "%s is alive and in the cluster; stop it with 'vigil node stop %s' instead", name, name);
+    return false;
+  }
+  if (facts.heard.has(node)) {
+    say(text, "%s is heard: it is not down, and tells by itself when it is clean; else switch it off first", name);
     return false;
   }
   const bool waited_for = count_as_down(config, node, state);
@@ -387,7 +392,7 @@ bool node_verb(const ClusterConfig& config, const View& view, const OperatorComm
       state.standby.add(node);
       return true;
     case OperatorVerb::node_online:
-      if (state.leaving.has(node)) {
+      if (state.leaving.has(node) && view.members.has(node)) {
         say(text, "%s is being stopped; start vigild there again when it is down", name);
         return false;
       }
@@ -396,6 +401,7 @@ bool node_verb(const ClusterConfig& config, const View& view, const OperatorComm
       else
         say(text, "%s is not on standby", name);
       state.standby.remove(node);
+      state.leaving.remove(node);
       return true;
     case OperatorVerb::node_stop:
       if (!view.members.has(node)) {
@@ -406,7 +412,7 @@ bool node_verb(const ClusterConfig& config, const View& view, const OperatorComm
       state.leaving.add(node);
       return true;
     default:
-      return confirm_down(config, view, node, state, text);
+      return confirm_down(config, view, facts, node, state, text);
   }
 }
 
@@ -460,7 +466,7 @@ void apply_view_change(const ClusterConfig& config, NodeSet expelled, NodeSet le
                        ClusterState& state) {
   const NodeSet proven = left | clean_rejoined;
   state.unfenced = (state.unfenced | expelled) - clean_rejoined;
-  state.leaving = state.leaving - (expelled | proven);
+  state.leaving = state.leaving - proven;  // whoever is voted out meanwhile is to stop all the same
   for (std::size_t i = 0; i < config.groups.size(); ++i) {
     GroupState& group = state.groups[i];
     if (left.has(group.owner))

@@ -40,7 +40,8 @@ class AddressKeeper : private RingHandler, private AdapterWatchListener {
   // A clean end of the daemon.
   void detach();
 
-  // Once a second or so: some ways to get before the gate are not announced by the kernel.
+  // Once a second or so: some ways to get before the gate are not announced by the kernel. A few interfaces now, and
+  // the others in step().
   void verify();
   void step(Instant now);
   Instant next_deadline() const;
@@ -58,6 +59,7 @@ class AddressKeeper : private RingHandler, private AdapterWatchListener {
   Status set_up();
   const IpAddress& address_of(netif::AddressSlot slot) const;
   void acquire(netif::AddressSlot slot, Instant now);
+  void look(Instant now, Status found);
   void lose_everything(const Error& why);
   void handle(const netif::ProbeResults& results, Instant now);
   void refresh_macs();
@@ -78,6 +80,7 @@ class AddressKeeper : private RingHandler, private AdapterWatchListener {
   std::unique_ptr<AdapterWatch> watch_;
   std::array<Held, limits::max_addresses> held_{};
   Instant lease_until_;
+  Instant next_look_ = Instant::never();  // at the gate, while interfaces are due
 };
 
 }  // namespace vigil

@@ -5,7 +5,7 @@ import signal
 import time
 
 from lab.namespaces import ADAPTERS, SERVICE_ADDRESS
-from lab.shell import boot_ns, wait_until
+from lab.shell import wait_until
 from lab.stage import expect
 from lab.testing import cluster
 
@@ -199,21 +199,5 @@ def test_the_owner_with_a_one_way_link_moves_the_address(settings):
 def test_the_gate_holds_without_user_space(settings):
     """Freeze everything on a node whose links stay: silence within the lease, and not a second later."""
     with cluster(settings, application=None) as stage:
-        node = stage.lab[stage.vigil.owner()]
-        # The responder lives outside of the node's processes: what silences it can only be the kernel.
-        for pid in node.processes.by_name("echod"):
-            os.kill(pid, signal.SIGKILL)
-        helper = stage.lab.spawn_helper("nsenter", "--target", str(node.holder.pid), "--net", "--",
-                                        str(stage.lab.bin / "echod"), "--name", node.name)
-        expect(wait_until(lambda: stage.probe.serving() == node.name, 5), "the responder outside is not heard")
-        since = boot_ns()
-        node.freeze()
-        lease_ms = 150 * 1.3 + 100  # the profile's lease, drift, and slack for this machine
-        time.sleep(lease_ms / 1000)
-        runs = [r for r in stage.probe.snapshot().runs if r["server"] == node.name and r["end_ns"] > since]
-        last_ms = max(((r["end_ns"] - since) / 1e6 for r in runs), default=0.0)
-        expect(last_ms <= lease_ms, f"{node.name} answered {last_ms:.0f} ms after it froze")
-        expect(SERVICE_ADDRESS in node.addresses(), "somebody removed the address: then it was not the gate")
-        node.thaw()
-        helper.kill()
+        stage.gate_silences(SERVICE_ADDRESS, stage.probe)
         stage.healthy_again()

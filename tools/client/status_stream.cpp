@@ -103,7 +103,7 @@ reply::Node node_record(const ClusterConfig& config, const NodeStatus& status, N
   node.name = config.nodes[id].name;
   node.member = record.view.members.has(id);
   node.standby = record.state.standby.has(id);
-  node.leaving = record.state.leaving.has(id);
+  node.leaving = node.member && record.state.leaving.has(id);
   node.unfenced = record.state.unfenced.has(id);
   if (id == status.self) {
     describe_self(config, status, node);

@@ -11,8 +11,7 @@ from .shell import LabError, boot_ns, expect, wait_until
 class Probe:
     """tools/bench/probe in the client's namespace. Times in its reports are turned into CLOCK_BOOTTIME ns."""
 
-    def __init__(self, lab, interval_us=1000, limit_s=900, answer_limit_ms=50, min_lost=1,
-                 address=SERVICE_ADDRESS):
+    def __init__(self, lab, address=SERVICE_ADDRESS, interval_us=1000, limit_s=900, answer_limit_ms=50, min_lost=1):
         self.log = lab.dir / f"probe-{len(lab.helpers)}.json"
         with open(self.log, "wb") as out:
             # exec by `ip netns exec`: the pid is the probe's own, signals reach it.

@@ -7,7 +7,8 @@ namespace of their own, so that nothing of the host takes part; a client on both
 
 The client's two ports lie on one bridge, isolated from each other: it has one address that hears both
 segments, and joins them for nobody else. Service addresses have a subnet of their own (a node then
-answers through the adapter that has the address, whatever else is cut).
+answers through the adapter that has the address, whatever else is cut). The client alone has IPv6 on its
+side, and nodes as the kernel gives it to them: link-local addresses, and the service addresses of a test.
 """
 import itertools
 import json
@@ -26,7 +27,9 @@ from .shell import LabError, ip_batch, run, wait_until
 SEGMENTS = ("public", "private")
 ADAPTERS = {"eth0": "public", "eth1": "public", "eth2": "private"}
 SERVICE_ADDRESS = "10.77.100.100"
+SERVICE_ADDRESS_6 = "fd77:0:0:100::100"
 CLIENT_ADDRESS = "10.77.100.250"
+CLIENT_ADDRESS_6 = "fd77:0:0:100::250"
 LAB_PREFIX = "vigil-lab-"
 LAB_PARENT = pathlib.Path("/tmp")
 
@@ -134,11 +137,11 @@ class Node:
         return self.processes.spawn(command, self.dir / log, env)
 
     def addresses(self):
-        """address -> adapter of every IPv4 address on the node's adapters."""
+        """address -> adapter of every address on the node's adapters that is not link-local."""
         found = {}
         for item in json.loads(run("ip", "-n", self.namespace, "-json", "address").stdout):
             for address in item.get("addr_info", []):
-                if item["ifname"] in ADAPTERS and address["family"] == "inet":
+                if item["ifname"] in ADAPTERS and address["scope"] == "global":
                     found[address["local"]] = item["ifname"]
         return found
 
@@ -279,6 +282,8 @@ class Lab:
             *[f"link set {s} master both up" for s in SEGMENTS],
             *[f"link set {s} type bridge_slave isolated on" for s in SEGMENTS],
             f"address add {CLIENT_ADDRESS}/24 dev both", "link set both up"])
+        self.run_client("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/both/disable_ipv6")
+        ip_batch(self.client, [f"address add {CLIENT_ADDRESS_6}/64 dev both nodad"])
 
     def _build_serial(self, a, b):
         ends = [str(self.serial_device(a, b)), str(self.serial_device(b, a))]

@@ -26,6 +26,7 @@ APPLICATION = [
 ADDRESS_BOUND_MS = 1000.0
 GRACEFUL_BOUND_MS = 1000.0
 PAGE_BOUND_MS = 8000.0
+GATE_BOUND_MS = 150 * 1.3 + 100  # the lease of `lan`, drift, and slack for this machine
 
 
 @dataclasses.dataclass
@@ -174,6 +175,25 @@ class Stage:
         outcome, node = self.begin()
         node.freeze()
         return self.end(outcome, lambda name: name != node.name, f"another node should take over from {node.name}")
+
+    def gate_silences(self, address, probe):
+        """Freezes the owner, whose links and whose responder live on: what silences the address, within the lease,
+        can only be the kernel. Then thaws it."""
+        node = self.lab[self.vigil.owner()]
+        for pid in node.processes.by_name("echod"):
+            os.kill(pid, signal.SIGKILL)
+        helper = self.lab.spawn_helper("nsenter", "--target", str(node.holder.pid), "--net", "--",
+                                       str(self.lab.bin / "echod"), "--name", node.name)
+        expect(wait_until(lambda: probe.serving() == node.name, 5), "the responder outside is not heard")
+        since = boot_ns()
+        node.freeze()
+        time.sleep(2 * GATE_BOUND_MS / 1000)
+        runs = [r for r in probe.snapshot().runs if r["server"] == node.name and r["end_ns"] > since]
+        last_ms = max(((r["end_ns"] - since) / 1e6 for r in runs), default=0.0)
+        expect(last_ms <= GATE_BOUND_MS, f"{node.name} answered at {address} {last_ms:.0f} ms after it froze")
+        expect(address in node.addresses(), "somebody removed the address: then it was not the gate")
+        node.thaw()
+        helper.kill()
 
     def thaw(self, outcome):
         """The frozen node wakes up: it must not serve what it believed to own."""
