@@ -10,6 +10,7 @@ PACKAGES_DEV   := clang-format clang-tidy linux-perf bpftrace
 SECONDS_FUZZ ?= 60
 SEEDS_CHECK  ?= 10000
 SEEDS_LONG   ?= 100000
+SEEDS_SCALE  ?= 20
 DEPTH        ?= short
 
 .PHONY: deps deps-present deps-bench deps-dev deps-model help check-layers format tidy clean install uninstall
@@ -48,10 +49,13 @@ check-system: deps-present ## real daemons in network namespaces (root)
 check-long: deps-present ## more seeds, longer fuzzing, everything of check (root)
 	@SEEDS=$(SEEDS_LONG) EXHAUSTIVE_DEPTH=7 FUZZ_SECONDS=120 tools/make/check $(BUILD) layers unit sim fuzz system
 
-.PHONY: sim fuzz
+.PHONY: sim sim-scale fuzz
 sim: deps-present ## SEEDS=100000: simulated clusters, invariants checked
 	@$(MAKE) --no-print-directory sim-program
 	@$(BUILD)/bin/vigil-sim --seeds $(SEEDS)
+sim-scale: deps-present ## what clusters of 4 to 64 simulated nodes cost: traffic in quiet, each change of the view
+	@$(MAKE) --no-print-directory sim-program
+	@$(BUILD)/bin/vigil-sim --scale 4,8,16,32,64 --seeds $(SEEDS_SCALE)
 fuzz: deps-present ## SECONDS_FUZZ=60 for each fuzzer, growing the corpus in build/corpus
 	@FUZZ_SECONDS=$(SECONDS_FUZZ) tools/make/check $(BUILD) fuzz
 
