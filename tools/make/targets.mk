@@ -65,13 +65,17 @@ model: deps-model ## the protocol as a SPIN model, checked to the end; DEPTH=lon
 
 # ---- measure it ------------------------------------------------------------------------------------
 
-.PHONY: bench-failover bench-heartbeat
+.PHONY: bench-failover bench-heartbeat bench-scale
 bench-failover: deps-bench ## client-observed outages: QUICK=1, PEERS=1 for keepalived beside it (root)
 	@$(MAKE) --no-print-directory programs
 	@tools/bench/failover.py --bin $(BUILD)/bin
 bench-heartbeat: deps-present ## wake-up lateness and frame latency against a bare loop (root)
 	@$(MAKE) --no-print-directory programs
 	@tools/bench/heartbeat.sh $(BUILD)
+
+bench-scale: deps-present ## 32 real daemons on this machine, NODES=n for others: what each costs, how long a new view takes (root)
+	@$(MAKE) --no-print-directory programs
+	@tools/bench/scale.py --bin $(BUILD)/bin --out $(BUILD)/bench/scale.json
 
 # ---- keep it ---------------------------------------------------------------------------------------
 
