@@ -1,5 +1,7 @@
 // Every profile keeps the inequalities that the protocol's argument uses, and the bound that it promises.
 #include "runtime/base/timing.hpp"
+
+#include <initializer_list>
 // Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
