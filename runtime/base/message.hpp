@@ -87,7 +87,7 @@ struct Prepare {
 struct Promise {
   Epoch epoch;
   bool recovering = false;  // restarted, never accepted a record in this incarnation: counts at a cold start alone
-  Record accepted;          // newest accepted (or stored) record; stamp zero: none
+  Record accepted;          // newest accepted (or stored) record, where it is newer than the candidate's; else none
   LeasesLeft leases;        // of every node that the proposal leaves out
 };
 

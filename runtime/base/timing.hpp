@@ -17,6 +17,7 @@
 // L - 2 I before its own gate closes (a spurious outage, never two owners).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "runtime/base/time.hpp"
@@ -51,6 +52,15 @@ struct Timing {
   // later and its addresses move at once, while a crash is waited out: a quarter of D below it answers a
   // one-way cut as soon as a crash, and a shorter time would only raise the number of false alarms.
   constexpr Duration path_detection() const { return longer(detection * 3 / 4, interval * 3); }
+  // The same for what goes to many: a record of 64 nodes is dozens of frames to each, and a repetition that sets out
+  // before the first has is one more thing to wait for.
+  constexpr Duration retry_among(std::size_t nodes) const {
+    return retry() * (1 + static_cast<std::int64_t>(nodes) / 16);
+  }
+  // How long a round, or the promise to one, may take before others go on without it.
+  constexpr Duration round_among(std::size_t nodes) const {
+    return candidacy_step() * (4 * (1 + static_cast<std::int64_t>(nodes) / 32));
+  }
   // How long the loop may hold back what comes in a burst, to wake once for it.
   constexpr Duration gather() const { return interval / 16; }
   // What the half without the coordinator waits longer than the other before it goes for the tie-breaker.

@@ -52,9 +52,9 @@ bool Membership::change_needed(const MembershipContext& context, const DesiredVi
   if (!base.view.holds(self_, incarnation_)) return true;
   if (!desired.kept.has(self_)) return false;
   const bool unfinished = !unfinished_since_.is_never() &&
-                          context.now - unfinished_since_ > config_.timing.candidacy_step() * 4;
+                          context.now - unfinished_since_ > round_lasts();
   // A promise that came to nothing binds its giver all the same: a new epoch must lift it.
-  const bool bound = !bound_since_.is_never() && context.now - bound_since_ > config_.timing.candidacy_step() * 4;
+  const bool bound = !bound_since_.is_never() && context.now - bound_since_ > round_lasts();
   return desired.changes(base.view) || lost_lead_ || unfinished || bound || change_of_rule_due(base, desired);
 }
 
@@ -94,7 +94,7 @@ bool Membership::another_is_at_it(const MembershipContext& context) const {
   const Epoch promised = voter_.promised();
   if (bound_since_.is_never() || bound_ != promised || promised.proposer == self_) return false;
   if (promised.proposer >= config_.nodes.size() || !context.table->peers[promised.proposer].heard) return false;
-  return context.now - bound_since_ < config_.timing.candidacy_step() * 4;
+  return context.now - bound_since_ < round_lasts();
 }
 
 // A round that came to nothing is tried again by rank, as the first one was.
@@ -177,7 +177,7 @@ void Membership::send_prepare(const MembershipContext& context, Preparing& prepa
   prepare.candidate_heard = context.table->self_heard;
   for (NodeId node : prepare.members)
     if (!preparing.promised.has(node)) effects.push(effect::SendMessage{node, prepare});
-  preparing.resend = context.now + config_.timing.retry();
+  preparing.resend = context.now + config_.timing.retry_among(config_.nodes.size());
 }
 
 bool Membership::in_doubt(const Record& record) const {
@@ -394,7 +394,7 @@ void Membership::send_accept(const MembershipContext& context, Proposing& propos
   }
   for (NodeId node : proposing.record.view.members)
     if (!proposing.accepted.has(node)) effects.push(effect::SendMessage{node, accept});
-  proposing.resend = context.now + config_.timing.retry();
+  proposing.resend = context.now + config_.timing.retry_among(config_.nodes.size());
 }
 
 bool Membership::is_committed(const Proposing& proposing) const {

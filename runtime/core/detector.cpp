@@ -85,20 +85,32 @@ void Detector::on_heartbeat(Instant now, NodeId from, LinkIndex by, const Heartb
   path.hearing = true;
   path.last_heard = now;
   path.last_frame = now;
-  // What the peer hears of my links holds for every path by that link.
-  for (std::size_t own = 0; own < config_.nodes[self_].links.size(); ++own)
-    for (std::size_t link = 0; link < limits::max_links; ++link)
-      path_of(from, static_cast<LinkIndex>(own), static_cast<LinkIndex>(link)).outgoing =
-          (heartbeat.heard_links[self_] >> own & 1) != 0;
+  follow_outgoing(from, heartbeat.heard_links[self_]);
+  peers_[from].ever = true;
+  show_life(now, from, now + node_detection_[by]);
+}
+
+// Alive; suspected at this moment, unless it is heard before or was granted more.
+void Detector::show_life(Instant now, NodeId from, Instant deadline) {
   Peer& peer = peers_[from];
-  peer.ever = true;
   peer.heard = true;
   peer.suspected = false;
   peer.last_sign = now;
   peer.credit = {};
   peer.late = {};
-  const Instant deadline = now + node_detection_[by];
   peer.deadline = peer.deadline.is_never() ? deadline : later(peer.deadline, deadline);
+  next_suspicion_ = earlier(next_suspicion_, peer.deadline);
+  heard_.add(from);
+  changed_.add(from);
+}
+
+// What the peer hears of my links holds for every path by that link.
+void Detector::follow_outgoing(NodeId from, std::uint8_t outgoing) {
+  if (peers_[from].outgoing == outgoing) return;
+  peers_[from].outgoing = outgoing;
+  for (std::size_t own = 0; own < config_.nodes[self_].links.size(); ++own)
+    for (std::size_t link = 0; link < config_.nodes[from].links.size(); ++link)
+      path_of(from, static_cast<LinkIndex>(own), static_cast<LinkIndex>(link)).outgoing = (outgoing >> own & 1) != 0;
 }
 
 void Detector::on_ack(Instant now, NodeId from, LinkIndex by, const HeartbeatAck& ack, Instant arrived) {
@@ -115,18 +127,14 @@ void Detector::on_ack(Instant now, NodeId from, LinkIndex by, const HeartbeatAck
 }
 
 void Detector::on_sign_of_life(Instant now, NodeId from) {
-  Peer& peer = peers_[from];
-  if (!peer.ever) return;  // only a heartbeat makes a node known
-  peer.heard = true;
-  peer.suspected = false;
-  peer.last_sign = now;
-  peer.credit = {};
-  peer.late = {};
-  peer.deadline = later(peer.deadline.is_never() ? now : peer.deadline, now + config_.timing.detection);
+  if (!peers_[from].ever) return;  // only a heartbeat makes a node known
+  show_life(now, from, now + config_.timing.detection);
 }
 
 void Detector::forget(NodeId node) {
   peers_[node] = Peer{};
+  heard_.remove(node);
+  changed_.add(node);
   for (std::size_t by = 0; by < limits::max_links; ++by)
     for (std::size_t link = 0; link < limits::max_links; ++link) {
       PathStats& path = path_of(node, static_cast<LinkIndex>(by), static_cast<LinkIndex>(link));
@@ -165,6 +173,8 @@ void Detector::advance_peer(Instant now, NodeId node) {
   peer.suspected = true;
   peer.suspected_since = now;
   peer.deadline = Instant::never();
+  heard_.remove(node);
+  changed_.add(node);
 }
 
 void Detector::advance_paths(Instant now, NodeId node) {
@@ -182,28 +192,25 @@ void Detector::advance_paths(Instant now, NodeId node) {
     }
 }
 
+// Most steps are heartbeats of one peer, and nobody's deadline is near: looking at all of them then would cost each
+// interval the square of their number.
 void Detector::advance(Instant now) {
-  for (std::size_t node = 0; node < config_.nodes.size(); ++node)
-    if (node != self_) advance_peer(now, static_cast<NodeId>(node));
+  if (now < earlier(next_suspicion_, next_scan_)) return;
+  next_suspicion_ = Instant::never();
+  for (std::size_t i = 0; i < config_.nodes.size(); ++i) {
+    const auto node = static_cast<NodeId>(i);
+    if (node == self_) continue;
+    advance_peer(now, node);
+    if (peers_[node].heard) next_suspicion_ = earlier(next_suspicion_, peers_[node].deadline);
+  }
   if (now < next_scan_) return;
   next_scan_ = now + config_.timing.interval;
   for (std::size_t node = 0; node < config_.nodes.size(); ++node)
     if (node != self_) advance_paths(now, static_cast<NodeId>(node));
 }
 
-Instant Detector::next_deadline() const {
-  Instant next = Instant::never();
-  for (std::size_t node = 0; node < config_.nodes.size(); ++node)
-    if (peers_[node].heard) next = earlier(next, peers_[node].deadline);
-  return next;  // paths are scanned by the way, with every heartbeat that is due
-}
-
-NodeSet Detector::heard_nodes() const {
-  NodeSet set;
-  for (std::size_t node = 0; node < config_.nodes.size(); ++node)
-    if (peers_[node].heard) set.add(static_cast<NodeId>(node));
-  return set;
-}
+// Paths are scanned by the way, with every heartbeat that is due.
+Instant Detector::next_deadline() const { return next_suspicion_; }
 
 std::uint8_t Detector::links_heard(NodeId node) const {
   std::uint8_t bits = 0;

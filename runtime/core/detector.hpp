@@ -54,7 +54,13 @@ class Detector {
 
   bool heard(NodeId node) const { return peers_[node].heard; }         // not silent for its detection time
   bool suspected(NodeId node) const { return peers_[node].suspected; } // was heard, now silent
-  NodeSet heard_nodes() const;
+  NodeSet heard_nodes() const { return heard_; }
+  // Nodes of which anything above has changed since this was last asked.
+  NodeSet take_changed() {
+    const NodeSet changed = changed_;
+    changed_ = NodeSet{};
+    return changed;
+  }
   Instant last_sign(NodeId node) const { return peers_[node].last_sign; }
   Instant suspected_since(NodeId node) const { return peers_[node].suspected_since; }
   bool late_recently(Instant now) const { return now < late_until_; }
@@ -82,12 +88,15 @@ class Detector {
     Instant suspected_since;
     Duration credit;                      // lateness forgiven since the last sign
     Duration late;                        // lateness measured since then
+    std::uint8_t outgoing = 0;            // bit i: it says that it hears my link i
   };
 
   PathStats& path_of(NodeId node, LinkIndex by, LinkIndex link);
   void account(PathStats& path, Instant arrived, const Heartbeat& heartbeat);
   void advance_peer(Instant now, NodeId node);
   void advance_paths(Instant now, NodeId node);
+  void show_life(Instant now, NodeId from, Instant deadline);
+  void follow_outgoing(NodeId from, std::uint8_t outgoing);
 
   const ClusterConfig& config_;
   NodeId self_;
@@ -98,6 +107,9 @@ class Detector {
   std::uint64_t version_ = 0;
   std::array<Duration, limits::max_links> link_interval_{};
   Instant next_scan_;  // of all paths: many, and an interval's delay harms nobody
+  NodeSet heard_;
+  NodeSet changed_;
+  Instant next_suspicion_ = Instant::never();  // never later than the earliest deadline, renewed with every scan
   Instant late_until_;
   Duration worst_lateness_;
   std::uint64_t late_count_ = 0;

@@ -88,10 +88,8 @@ void NodeCore::Parts::refresh_table(Instant now) {
   const NodeSet before = table.self_heard;
   table.self_heard = detector.heard_nodes();
   if (table.self_heard != before) membership_due = true;
-  for (std::size_t i = 0; i < config.nodes.size(); ++i) {
-    const auto node = static_cast<NodeId>(i);
-    if (node == self) continue;
-    Peer& peer = table.peers[i];
+  for (const NodeId node : detector.take_changed()) {
+    Peer& peer = table.peers[node];
     peer.heard = peer.known && detector.heard(node);
     peer.suspected = detector.suspected(node);
     peer.last_sign = detector.last_sign(node);

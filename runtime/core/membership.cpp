@@ -76,7 +76,7 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
     bound_since_ = context.now;
     bound_ = voter_.promised();
   }
-  const Duration patience_spent = config_.timing.candidacy_step() * 4;
+  const Duration patience_spent = round_lasts();
   if (auto* preparing = std::get_if<Preparing>(&candidacy_)) {
     const bool patient = context.now - preparing->started <= patience_spent || tie_breaker_.busy(context.now);
     if (!patient || preparing->epoch < voter_.promised())

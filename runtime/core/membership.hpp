@@ -103,6 +103,7 @@ class Membership {
   Duration patience(const MembershipContext& context, const DesiredView& desired);
   bool another_is_at_it(const MembershipContext& context) const;
   Duration pause_after_failure();
+  Duration round_lasts() const { return config_.timing.round_among(config_.nodes.size()); }
   void begin_prepare(const MembershipContext& context, const DesiredView& desired, Effects& effects);
   void send_prepare(const MembershipContext& context, Preparing& preparing, Effects& effects);
   void on_promise(const MembershipContext& context, NodeId from, Incarnation incarnation, const Promise& promise,

@@ -236,6 +236,8 @@ void ViewNotes::installed(const Record& record, const View& before, Duration lea
   for (NodeId node : before.members - view.members)
     push(effects, JournalKind::decided, EventName::node_down, node, {},
          record.expelled.has(node) ? "expelled by vote" : "left in good order", {});
+  // A node that joins sees everybody come. At a start all do, and one may say it for all.
+  if (!before.holds(self_, view.incarnations[self_]) && view.coordinator != self_) return;
   for (NodeId node : view.members)
     if (!before.holds(node, view.incarnations[node]))
       push(effects, JournalKind::decided, EventName::node_up, node, {},

@@ -78,7 +78,7 @@ void Voter::advance(const PeerTable& table, Effects& effects) {
   }
   if (!held_) return;
   const HeldVote vote = *held_;
-  if (vote.prepare.epoch <= promised_ || table.now - vote.since > config_.timing.candidacy_step() * 4) {
+  if (vote.prepare.epoch <= promised_ || table.now - vote.since > config_.timing.round_among(config_.nodes.size())) {
     held_.reset();
     return;
   }
@@ -167,7 +167,8 @@ void Voter::promise(Instant now, NodeId to, const Prepare& prepare, Effects& eff
   Promise answer;
   answer.epoch = prepare.epoch;
   answer.recovering = !accepted_in_this_life_;
-  if (!seeded_bug(Bug::forget_accepted_on_promise)) answer.accepted = accepted_;
+  // What the candidate holds already, or holds something newer than, tells it nothing.
+  if (prepare.base < accepted_.stamp && !seeded_bug(Bug::forget_accepted_on_promise)) answer.accepted = accepted_;
   leases_.leases_left(now, prepare.members, answer.leases);
   effects.push(effect::SendMessage{to, answer});
 }

@@ -23,6 +23,8 @@ constexpr Duration clock_step = Duration::from_s(1);
 constexpr Duration other_gone = Duration::from_s(5);
 constexpr unsigned life_shift = 40;
 constexpr unsigned shares_at_a_time = 16;
+// … each of them to everybody: as many messages among many as among few.
+constexpr unsigned share_messages_at_a_time = 256;
 // Everybody has installed the view by then, and told so.
 constexpr Duration merge_after_view = Duration::from_s(1);
 constexpr std::uint64_t own_operator_id = std::uint64_t{1} << 63;  // asked by the daemon itself
@@ -295,7 +297,8 @@ void Daemon::share_entries(unsigned most) {
 
 void Daemon::advance_journal(Instant now) {
   if (now >= share_at_) {
-    share_entries(shares_at_a_time);
+    const auto nodes = static_cast<unsigned>(config_.nodes.size());
+    share_entries(std::clamp(share_messages_at_a_time / nodes, 1U, shares_at_a_time));
     share_at_ = next_share_ < journal_.end() ? now + config_.timing.interval : Instant::never();
   }
   if (now >= merge_at_) merge_views();

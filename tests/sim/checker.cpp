@@ -41,11 +41,11 @@ void Checker::reset(const ClusterConfig& config, std::size_t nodes) {
   nodes_ = nodes;
   history_size_ = 0;
   candidacies_.clear();
-  lives_ = {};
+  for (std::size_t i = 0; i < nodes; ++i) lives_[i] = {};
   accusations_ = {};
   questions_.clear();
   newest_ = none;
-  committed_count_ = 0;
+  committed_count_ = committed_views_ = 0;
   violation_ = {};
 }
 
@@ -180,6 +180,7 @@ void Checker::first_commit(SimTime now, NodeId node, std::size_t index) {
   check_files(now, known.record);
   known.committed = true;
   ++committed_count_;
+  if (known.record.stamp.version == 1) ++committed_views_;
   if (newest_ == none || history_[newest_].record.stamp < known.record.stamp) newest_ = index;
   for (const NodeId member : known.record.view.members)
     if (known.record.view.holds(member, accusations_[member].of)) accusations_[member] = {};

@@ -89,6 +89,7 @@ class Checker {
   // What has been agreed so far, for the world's own questions.
   const Record* newest_committed() const;
   std::size_t committed_count() const { return committed_count_; }
+  std::size_t committed_views() const { return committed_views_; }
 
  private:
   // One stamp, everything known of it.
@@ -179,6 +180,7 @@ class Checker {
   std::vector<Question> questions_;
   std::size_t newest_ = none;  // newest committed
   std::size_t committed_count_ = 0;
+  std::size_t committed_views_ = 0;
   Violation violation_;
 };
 

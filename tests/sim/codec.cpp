@@ -152,4 +152,11 @@ std::size_t Codec::bytes_of(const Message& message) {
   return wire::frame_size(wire::fragment_header_bytes + size);
 }
 
+Load Codec::load_of(const Message& message) {
+  std::array<std::uint8_t, limits::message_bytes> bytes;
+  const std::size_t size = wire::encode_message(message, bytes);
+  const std::size_t frames = (size + wire::slice_bytes - 1) / wire::slice_bytes;
+  return {frames, size + frames * wire::frame_size(wire::fragment_header_bytes)};
+}
+
 }  // namespace vigil::sim

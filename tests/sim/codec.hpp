@@ -32,6 +32,8 @@ class Codec {
   static std::size_t bytes_of(const Heartbeat& heartbeat);
   static std::size_t bytes_of(const HeartbeatAck& ack);
   static std::size_t bytes_of(const Message& message);
+  // All its frames.
+  static Load load_of(const Message& message);
 
  private:
   static constexpr std::uint64_t one_in = 64;

@@ -32,7 +32,9 @@ SimTime World::any_time() {
 
 Host& World::some_host() { return hosts_[random_.below(scenario_.nodes)]; }
 
-NodeSet World::all_nodes() const { return NodeSet::from_bits((std::uint64_t{1} << scenario_.nodes) - 1); }
+NodeSet World::all_nodes() const {
+  return NodeSet::from_bits(~std::uint64_t{0} >> (limits::max_nodes - scenario_.nodes));
+}
 
 // What follows at once from a fault is decided by the fault's own dice too, so that the world's are thrown the
 // same whether it strikes or not.

@@ -7,7 +7,7 @@ namespace vigil::sim {
 // Copies of a frame set out for one ear; a damaged one ends at the receiver's authentication.
 template <typename Frame>
 void World::spread(Pool<Frame>& pool, std::uint32_t slot, What what, const Host& host, LinkIndex link, Network::Ear ear,
-                   std::size_t bytes) {
+                   std::size_t bytes, SimTime leaves) {
   const Arrivals arrivals = network_.send(random_, host.id, link, ear, bytes);
   for (std::size_t i = 0; i < arrivals.count; ++i) {
     if (arrivals.damaged[i]) {
@@ -16,7 +16,7 @@ void World::spread(Pool<Frame>& pool, std::uint32_t slot, What what, const Host&
       continue;
     }
     pool.share(slot);
-    agenda_.push({now_ + arrivals.delay[i], 0, slot, 0, what, ear.node, host.id, ear.link});
+    agenda_.push({leaves + arrivals.delay[i], 0, slot, 0, what, ear.node, host.id, ear.link});
   }
 }
 
@@ -38,19 +38,25 @@ void World::send_heartbeat(Host& host, const effect::SendHeartbeat& send) {
   for (const RenewalAck& ack : frame.heartbeat.acks)
     checker_.acknowledging(now_, host.id, ack.holder, host.newest_incarnation[ack.holder], ack.sent_ns);
   encode_now_and_then(host, frame);
-  const std::size_t bytes = network_.lengths_matter() ? Codec::bytes_of(frame.heartbeat) : 0;
+  const bool measured = network_.lengths_matter() || scenario_.trial;
+  const std::size_t bytes = measured ? Codec::bytes_of(frame.heartbeat) : 0;
+  frame.load = {1, bytes};
+  const SimTime leaves = send_off(host, frame.load);
   for (const Network::Ear ear : network_.ears(host.id, send.link))
-    spread(heartbeats_, slot, What::heartbeat, host, send.link, ear, bytes);
+    spread(heartbeats_, slot, What::heartbeat, host, send.link, ear, bytes, leaves);
   heartbeats_.drop(slot);
 }
 
 void World::send_ack(Host& host, const effect::SendAck& send) {
   const std::uint32_t slot = acks_.take();
-  acks_[slot] = {send.ack, host.incarnation, host.start};
+  acks_[slot] = {send.ack, host.incarnation, host.start, {}};
   encode_now_and_then(host, acks_[slot]);
-  const std::size_t bytes = network_.lengths_matter() ? Codec::bytes_of(acks_[slot].ack) : 0;
+  const bool measured = network_.lengths_matter() || scenario_.trial;
+  const std::size_t bytes = measured ? Codec::bytes_of(acks_[slot].ack) : 0;
+  acks_[slot].load = {1, bytes};
+  const SimTime leaves = send_off(host, acks_[slot].load);
   for (const Network::Ear ear : network_.ears(host.id, send.by))
-    if (ear.node == send.to) spread(acks_, slot, What::ack, host, send.by, ear, bytes);
+    if (ear.node == send.to) spread(acks_, slot, What::ack, host, send.by, ear, bytes, leaves);
   acks_.drop(slot);
 }
 
@@ -64,12 +70,17 @@ void World::send_message(Host& host, const effect::SendMessage& send) {
   frame.message = send.message;
   frame.incarnation = host.incarnation;
   frame.start = host.start;
+  frame.number = ++host.next_number;
   if (send.to == host.id) {
     agenda_.push({now_ + 1, 0, slot, 0, What::message, host.id, host.id, 0});
     return;
   }
   encode_now_and_then(host, frame);
   const std::size_t bytes = network_.lengths_matter() ? Codec::bytes_of(frame.message) : 0;
+  if (scenario_.trial) {
+    frame.load = Codec::load_of(frame.message);
+    ++trial_.messages;
+  }
   const NodeConfig& config = scenario_.config.nodes[host.id];
   bool fast_path = false;
   for (std::size_t l = 0; l < config.links.size(); ++l)
@@ -78,8 +89,9 @@ void World::send_message(Host& host, const effect::SendMessage& send) {
   for (std::size_t l = 0; l < config.links.size(); ++l) {
     const auto link = static_cast<LinkIndex>(l);
     if (fast_path == network_.is_serial(host.id, link)) continue;
+    const SimTime leaves = send_off(host, frame.load);
     for (const Network::Ear ear : network_.ears(host.id, link))
-      if (ear.node == send.to) spread(messages_, slot, What::message, host, link, ear, bytes);
+      if (ear.node == send.to) spread(messages_, slot, What::message, host, link, ear, bytes, leaves);
   }
   messages_.drop(slot);
 }
@@ -97,7 +109,36 @@ void World::arrive(const Entry& entry) {
   Host& host = hosts_[entry.node];
   const bool deaf = entry.from != entry.node && !network_.link_usable(entry.node, entry.link);
   if (!host.core || deaf) return drop_frame(entry);
+  if (scenario_.trial && entry.life == 0 && entry.from != entry.node) return take_in(host, entry);
   hand_over(host, entry);
+}
+
+// ---- what frames cost, in a trial -----------------------------------------------------------------
+
+// One thread seals, sends, opens and decodes, one frame after another: when this load is out.
+SimTime World::send_off(Host& host, const Load& load) {
+  if (!scenario_.trial) return now_;
+  host.sent += load;
+  host.busy_until = std::max(host.busy_until, now_) + scenario_.send_frame_ns * static_cast<SimTime>(load.frames);
+  return host.busy_until;
+}
+
+const Load& World::load_of(const Entry& entry) {
+  if (entry.what == What::heartbeat) return heartbeats_[entry.slot].load;
+  if (entry.what == What::ack) return acks_[entry.slot].load;
+  return messages_[entry.slot].load;
+}
+
+// The core hears of a frame when the loop has come to it; of a message once, by whichever link it was first whole.
+void World::take_in(Host& host, const Entry& entry) {
+  const Load& load = load_of(entry);
+  host.received += load;
+  host.busy_until = std::max(host.busy_until, now_) + scenario_.receive_frame_ns * static_cast<SimTime>(load.frames);
+  if (entry.what == What::message && !host.seen[entry.from].add(messages_[entry.slot].number)) return drop_frame(entry);
+  Entry read = entry;
+  read.at = host.busy_until;
+  read.life = 1;
+  agenda_.push(read);
 }
 
 // To the daemon's loop; to its socket buffers while it is frozen, or its machine stands.

@@ -49,7 +49,7 @@ struct Entry {
   SimTime at = 0;
   std::uint32_t order = 0;
   std::uint32_t slot = 0;
-  std::uint32_t life = 0;  // of the receiving daemon, where the entry dies with it
+  std::uint32_t life = 0;  // of the receiving daemon, where the entry dies with it; of a frame in a trial, 1: read
   What what = What::timer;
   NodeId node = no_node;
   NodeId from = no_node;

@@ -10,22 +10,27 @@
 #include "tests/sim/disk.hpp"
 #include "tests/sim/heap.hpp"
 #include "tests/sim/machine.hpp"
+#include "tests/sim/trial.hpp"
 
 namespace vigil::sim {
 
 struct HeartbeatFrame {
   Heartbeat heartbeat;
   std::uint32_t start = 0;  // the sender's how-manieth life: the wire's sessions know old from new
+  Load load;
 };
 struct AckFrame {
   HeartbeatAck ack;
   Incarnation incarnation;
   std::uint32_t start = 0;
+  Load load;
 };
 struct MessageFrame {
   Message message;
   Incarnation incarnation;
   std::uint32_t start = 0;
+  std::uint64_t number = 0;  // of the sender, in a trial: copies by several links share it
+  Load load;
 };
 struct PendingWrite {
   std::uint64_t token = 0;
@@ -74,6 +79,13 @@ struct Host {
   std::uint64_t boot_id = 0;
   std::array<std::uint32_t, max_sim_nodes> newest_start{};  // of each peer, as this life has seen
   std::array<Incarnation, max_sim_nodes> newest_incarnation{};
+
+  // In a trial: what its frames cost, and which messages it has had
+  SimTime busy_until = 0;
+  std::uint64_t next_number = 0;
+  Load sent;
+  Load received;
+  std::array<Seen, max_sim_nodes> seen{};
 
   // The loop
   SimTime armed_at = sim_never;  // the earliest timer entry on the agenda

@@ -6,12 +6,16 @@
 #include <cstdint>
 
 #include "runtime/base/ids.hpp"
+#include "runtime/base/limits.hpp"
 #include "tests/sim/clock.hpp"
 
 namespace vigil::sim {
 
-inline constexpr std::size_t max_sim_nodes = 8;
-inline constexpr std::size_t max_sim_groups = 6;
+inline constexpr std::size_t max_sim_nodes = limits::max_nodes;
+inline constexpr std::size_t max_sim_groups = limits::max_groups;
+// What a seed draws: most of what can go wrong goes wrong among few, and many are slow to play.
+inline constexpr std::size_t max_drawn_nodes = 8;
+inline constexpr std::size_t max_drawn_groups = 6;
 inline constexpr std::size_t max_sim_addresses = 2;  // of one group
 
 struct AddressSlot {

@@ -95,8 +95,8 @@ void Network::apply(SimTime now) {
   lengths_matter_ = false;
   for (std::size_t a = 0; a < scenario_->nodes; ++a)
     for (std::size_t l = 0; l < link_count_[a]; ++l)
-      for (Path& path : paths_[a][l])
-        path = {serial_[a][l] ? scenario_->serial : scenario_->ethernet, limits::frame_bytes, false};
+      for (std::size_t b = 0; b < scenario_->nodes; ++b)
+        paths_[a][l][b] = {serial_[a][l] ? scenario_->serial : scenario_->ethernet, limits::frame_bytes, false};
   for (const NetworkFault& fault : faults_)
     if (!fault.dormant) apply_one(fault);
   judge(now);

@@ -112,7 +112,7 @@ void make_application(Random& random, const Timing& timing, ApplicationConfig& a
 }
 
 void make_groups(Random& random, std::size_t nodes, ClusterConfig& config) {
-  const std::size_t groups = 1 + random.below(random.chance(80) ? 3 : max_sim_groups);
+  const std::size_t groups = 1 + random.below(random.chance(80) ? 3 : max_drawn_groups);
   const std::size_t segments = config.networks.size() > 1 && config.networks[1].kind == NetworkKind::ethernet ? 2 : 1;
   for (std::size_t i = 0; i < groups; ++i) {
     GroupConfig group;
@@ -227,7 +227,7 @@ void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scena
   scenario = Scenario{};
   Random random(seed * 0x9e3779b97f4a7c15ULL + 0x5eed);
   scenario.seed = seed;
-  const std::size_t drawn = random.chance(55) ? 3 : 2 + random.below(max_sim_nodes - 1);
+  const std::size_t drawn = random.chance(55) ? 3 : 2 + random.below(max_drawn_nodes - 1);
   scenario.nodes = forced_nodes != 0 ? forced_nodes : drawn;
   const std::uint64_t dice = random.below(100);
   ClusterConfig& config = scenario.config;
@@ -248,6 +248,57 @@ void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scena
     const auto group = static_cast<GroupIndex>(random.below(config.groups.size()));
     if (config.groups[group].application.present && config.groups.size() > 1) scenario.cursed_group = group;
   }
+}
+
+namespace {
+
+void make_trial_groups(std::size_t nodes, ClusterConfig& config) {
+  for (std::size_t i = 0; i < std::min(nodes, max_sim_groups); ++i) {
+    GroupConfig group;
+    group.name.assign("group-" + std::to_string(i));
+    group.fallback = i % 2 == 0;
+    for (std::size_t n = 0; n < nodes; ++n) group.nodes.push(static_cast<NodeId>((i + n) % nodes));
+    AddressConfig address;
+    address.network = static_cast<NetworkIndex>(i % 2);
+    address.address = boot_address(address.network * std::size_t{4}, 99 + i);
+    group.addresses.push(address);
+    config.groups.push(group);
+  }
+}
+
+}  // namespace
+
+void make_trial(std::uint64_t seed, std::size_t nodes, Scenario& scenario) {
+  scenario = Scenario{};
+  scenario.seed = seed;
+  scenario.nodes = nodes;
+  scenario.trial = true;
+  ClusterConfig& config = scenario.config;
+  config.name = "trial";
+  config.cluster_id = 7;
+  config.hash = 0xc0ffee;
+  for (const char* const name : {"public", "private"}) {
+    NetworkConfig network;
+    network.name = name;
+    config.networks.push(network);
+  }
+  for (std::size_t id = 0; id < nodes; ++id) {
+    NodeConfig node;
+    node.id = static_cast<NodeId>(id);
+    node.name.assign("node-" + std::to_string(id + 1));
+    for (std::size_t i = 0; i < config.networks.size(); ++i)
+      add_adapter(node, i, config.networks[i], AdapterRole::service);
+    config.nodes.push(node);
+  }
+  make_trial_groups(nodes, config);
+  scenario.ethernet = {50'000, 250'000, 0.02, 0, 0};
+  scenario.drift_ppm = 100;
+  // What sealing and sending, receiving and opening a frame took on a slow virtual machine (tools/bench).
+  scenario.send_frame_ns = 5'000;
+  scenario.receive_frame_ns = 4'000;
+  scenario.disk_ns = 1'000'000;
+  scenario.script_ns = 5'000'000;
+  scenario.address_ns = 200'000;
 }
 
 }  // namespace vigil::sim

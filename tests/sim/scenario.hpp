@@ -82,6 +82,10 @@ struct Scenario {
   std::uint16_t weight_sum = 0;
   std::vector<PlannedFault> faults;  // by time
 
+  bool trial = false;         // no faults but those of a trial (trial.hpp)
+  SimTime send_frame_ns = 0;  // in a trial: what the daemon's thread takes for each frame
+  SimTime receive_frame_ns = 0;
+
   bool exam = false;                    // ends with a clean takeover
   std::int64_t takeover_percent = 100;  // less: a bound that nobody can keep, for the test of the test
   GroupIndex cursed_group = no_index;   // its scripts hang until their time-out, to the very end
@@ -104,5 +108,8 @@ constexpr SimTime about_at_most(SimTime usual) { return (usual / 2 + usual) * 6;
 
 // `forced_nodes` 0: the seed chooses.
 void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scenario);
+// A trial: every node has the same two networks, groups with an address each are spread over all, and the wires are
+// those of a good LAN.
+void make_trial(std::uint64_t seed, std::size_t nodes, Scenario& scenario);
 
 }  // namespace vigil::sim

@@ -72,6 +72,10 @@ void World::arm(Host& host) {
 void World::timer(Host& host) {
   host.armed_at = sim_never;
   if (!host.core || blocked(host)) return;  // wake() looks at the deadline itself
+  if (host.busy_until > now_) {
+    host.armed_at = host.busy_until;
+    return at(host.busy_until, What::timer, host.id);
+  }
   const Instant now = machines_[host.id].clock.at(now_);
   if (host.core->next_deadline() <= now) return step(host, event_ = event::Tick{});
   arm(host);
@@ -138,7 +142,9 @@ void World::carry_out_one(Host& host, const Effect& effect) {
     settle_writes(host, true);
     return end_daemon(host);
   }
-  trace_.journal(now_, host.id, std::get<effect::Journal>(effect).entry);
+  const JournalEntry& entry = std::get<effect::Journal>(effect).entry;
+  if (entry.view.step == ViewStep::given_up) ++trial_.given_up;
+  trace_.journal(now_, host.id, entry);
 }
 
 void World::renew(Host& host, const effect::RenewLease& renewal) {

@@ -4,17 +4,22 @@
 //                                                                         what they must have reached
 //   vigil-sim --seed S [--trace | --story | --shrink] [--cut WHAT]        runs one, twice, and compares
 //   vigil-sim --exhaustive [--depth N] [--from WHERE] [--bug NAME]        goes every way of three nodes
+//   vigil-sim --scale 4,8,16,32,64 [--seeds N] [--jobs J]                 what clusters of these sizes cost: trials
 //   vigil-sim --list-bugs | --prove-checker | --prove-shrinker | --self-test
 //
 // Exit status: 0 all is well; 1 a violation, a bug that was not found, or runs that differ; 2 wrong use.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/sim/bug_hunt.hpp"
 #include "tests/sim/exhaustive.hpp"
 #include "tests/sim/runner.hpp"
+#include "tests/sim/scale.hpp"
 #include "tests/sim/self_test.hpp"
 #include "tests/sim/shrink.hpp"
 
@@ -35,15 +40,17 @@ struct Options {
   bool prove_shrinker = false;
   bool exhaustive = false;
   ExhaustivePlan ways;
+  ScalePlan scale;
 };
 
 [[noreturn]] void usage(const char* complaint) {
   std::fprintf(
       stderr,
       "vigil-sim: %s\n"
-      "usage: vigil-sim --seeds N [--first K] [--nodes 2..8] [--bug NAME] [--jobs J] [--keep-going] [--coverage]\n"
-      "       vigil-sim --seed S [--trace | --story | --shrink] [--cut WHAT] [--nodes 2..8] [--bug NAME]\n"
+      "usage: vigil-sim --seeds N [--first K] [--nodes 2..64] [--bug NAME] [--jobs J] [--keep-going] [--coverage]\n"
+      "       vigil-sim --seed S [--trace | --story | --shrink] [--cut WHAT] [--nodes 2..64] [--bug NAME]\n"
       "       vigil-sim --exhaustive [--depth N] [--from settled|takeover|cold|moved|return] [--bug NAME] [--jobs J]\n"
+      "       vigil-sim --scale N,N,... [--seeds N] [--first K] [--jobs J] | --scale N --seed S --trace\n"
       "       vigil-sim --list-bugs | --prove-checker [--bug NAME] [--seeds N] | --prove-shrinker | --self-test\n",
       complaint);
   std::exit(2);
@@ -68,13 +75,24 @@ Cuts cuts_of(const char* text) {
   return *cuts;
 }
 
+std::vector<std::size_t> sizes_of(const char* text) {
+  std::vector<std::size_t> sizes;
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::size_t end = std::min(rest.find(','), rest.size());
+    sizes.push_back(number(std::string(rest.substr(0, end)).c_str()));
+    if (sizes.back() < 4 || sizes.back() > max_sim_nodes) usage("--scale takes sizes from 4 to 64");
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return sizes;
+}
+
 Options parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string_view option = argv[i];
     const auto value = [&] { return i + 1 < argc ? argv[++i] : (usage("a value is missing"), nullptr); };
     if (option == "--seeds")
-      options.plan.seeds = number(value());
+      options.plan.seeds = options.scale.seeds = number(value());
     else if (option == "--first")
       options.plan.first = number(value());
     else if (option == "--seed")
@@ -105,6 +123,8 @@ Options parse(int argc, char** argv) {
       options.self_test = true;
     else if (option == "--prove-shrinker")
       options.prove_shrinker = true;
+    else if (option == "--scale")
+      options.scale.sizes = sizes_of(value());
     else if (option == "--exhaustive")
       options.exhaustive = true;
     else if (option == "--from" && i + 1 < argc && is_starting_point(argv[i + 1]))
@@ -115,7 +135,7 @@ Options parse(int argc, char** argv) {
       usage("unknown option");
   }
   if (options.plan.nodes != 0 && (options.plan.nodes < 2 || options.plan.nodes > max_sim_nodes))
-    usage("--nodes takes 2 to 8");
+    usage("--nodes takes 2 to 64");
   return options;
 }
 
@@ -201,11 +221,20 @@ int go_every_way(const Options& options) {
   return explore(plan).violated == Invariant::none ? 0 : 1;
 }
 
+int scale(const Options& options) {
+  ScalePlan plan = options.scale;
+  plan.first = options.one_seed ? options.seed : options.plan.first;
+  plan.jobs = options.plan.jobs;
+  if (options.one_seed) return play_trial(plan.sizes.front(), plan.first, options.mode);
+  return measure_scale(plan);
+}
+
 int run(int argc, char** argv) {
   const Options options = parse(argc, argv);
   if (options.list_bugs) return list_bugs();
   if (options.self_test) return self_test();
   if (options.exhaustive) return go_every_way(options);
+  if (!options.scale.sizes.empty()) return scale(options);
   if (options.prove_shrinker) return prove_shrinker();
   if (options.prove_checker) return prove_checker(options.plan);
   if (options.one_seed) return run_one(options);

@@ -1,6 +1,8 @@
 // The agenda: takes what is due next, until the run is over.
 #include "tests/sim/world.hpp"
 
+#include <algorithm>
+
 namespace vigil::sim {
 
 World::World() : checker_(machines_, soundness_) {}
@@ -44,7 +46,9 @@ void World::prepare(const Scenario& scenario) {
   steps_ = 0;
   checker_.reset(scenario_.config, scenario_.nodes);
   network_.reset(scenario_, soundness_);
-  for (std::size_t i = 0; i < max_sim_nodes; ++i) {
+  const std::size_t used = std::max(hosts_used_, scenario_.nodes);
+  hosts_used_ = scenario_.nodes;
+  for (std::size_t i = 0; i < used; ++i) {
     Host& host = hosts_[i];
     Host fresh;
     fresh.id = static_cast<NodeId>(i);
@@ -62,6 +66,8 @@ void World::prepare(const Scenario& scenario) {
   }
   for (std::size_t i = 0; i < scenario_.faults.size(); ++i)
     at(scenario_.faults[i].at, What::fault, no_node, static_cast<std::uint32_t>(i));
+  trial_ = {};
+  if (scenario_.trial) return at(1, What::look, no_node);
   at(scenario_.settled_ns + scenario_.chaos_ns, What::calm, no_node);
 }
 
@@ -85,6 +91,7 @@ RunResult World::run(const Scenario& scenario, TraceMode mode) {
         static_cast<double>(result.converged_ns) / static_cast<double>(scenario_.convergence_bound_ns());
     result.takeover_part = static_cast<double>(exam_taken_) / static_cast<double>(exam_bound_);
   }
+  result.trial = trial_.figures;
   for (Host& host : hosts_) host.core.reset();
   return result;
 }
@@ -110,7 +117,7 @@ void World::dispatch(const Entry& entry) {
     case What::calm:
       return calm();
     case What::look:
-      return look();
+      return scenario_.trial ? look_at_trial() : look();
     case What::grade:
       return grade();
     case What::machine_goes_on:

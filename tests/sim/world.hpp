@@ -13,6 +13,7 @@
 #include "tests/sim/network.hpp"
 #include "tests/sim/scenario.hpp"
 #include "tests/sim/trace.hpp"
+#include "tests/sim/trial.hpp"
 
 namespace vigil::sim {
 
@@ -25,6 +26,7 @@ struct RunResult {
   SimTime converged_ns = 0;   // from the end of the faults
   double converged_part = 0;  // of the bound
   double takeover_part = 0;   // of the exam's bound; 0: no exam
+  TrialFigures trial;
 };
 
 class World {
@@ -46,7 +48,7 @@ class World {
   // frames.cpp: what travels
   template <typename Frame>
   void spread(Pool<Frame>& pool, std::uint32_t slot, What what, const Host& host, LinkIndex link, Network::Ear ear,
-              std::size_t bytes);
+              std::size_t bytes, SimTime leaves);
   template <typename Frame>
   void encode_now_and_then(const Host& host, Frame& frame);
   void send_heartbeat(Host& host, const effect::SendHeartbeat& send);
@@ -58,6 +60,9 @@ class World {
   void notice(Host& host, What what, std::uint8_t link, std::uint32_t slot);
   bool believed(Host& host, NodeId from, std::uint32_t start, Incarnation incarnation);
   void drop_frame(const Entry& entry);
+  SimTime send_off(Host& host, const Load& load);
+  void take_in(Host& host, const Entry& entry);
+  const Load& load_of(const Entry& entry);
 
   // shell.cpp: a daemon's loop around its core
   void step(Host& host, const Event& event);
@@ -140,6 +145,17 @@ class World {
   bool begin_exam();
   void grade();
 
+  // trial.cpp: a cluster of any size, taken through its changes one after another
+  void look_at_trial();
+  void begin_trial_step();
+  void end_trial_step();
+  void put_down(NodeSet nodes);
+  void bring_back(NodeSet nodes);
+  void part(NodeSet away);
+  NodeSet pick(std::size_t count);
+  void mark_trial();
+  bool trial_step_done() const;
+
   bool group_serves(std::size_t group, const GroupState& state, std::string& why) const;
 
   Scenario scenario_;
@@ -154,6 +170,7 @@ class World {
   Agenda agenda_;
   SimTime now_ = 0;
   std::array<Host, max_sim_nodes> hosts_;
+  std::size_t hosts_used_ = 0;  // by the last run
   Pool<HeartbeatFrame> heartbeats_;
   Pool<AckFrame> acks_;
   Pool<MessageFrame> messages_;
@@ -173,6 +190,7 @@ class World {
   SimTime exam_bound_ = 1;
   NodeId exam_owner_ = no_node;
   std::uint32_t exam_groups_ = 0;  // bit i: group i is asked about
+  Trial trial_;
   Coverage coverage_;
   std::uint64_t steps_ = 0;
 };

@@ -12,6 +12,7 @@ INSTALLED := vigild vigil-agent vigil-arbiter vigil
 SECONDS_FUZZ ?= 60
 SEEDS_CHECK  ?= 10000
 SEEDS_LONG   ?= 100000
+SEEDS_SCALE  ?= 20
 DEPTH        ?= short
 MINUTES      ?= 5
 NODES        ?= 3
@@ -52,10 +53,13 @@ check-system: deps-present ## real daemons in network namespaces (root)
 check-long: deps-present ## more seeds, longer fuzzing, thirty minutes of soak, everything of check (root)
 	@SEEDS=$(SEEDS_LONG) EXHAUSTIVE_DEPTH=7 FUZZ_SECONDS=120 SOAK_MINUTES=30 tools/make/check $(BUILD) layers unit sim fuzz system soak
 
-.PHONY: sim fuzz
+.PHONY: sim sim-scale fuzz
 sim: deps-present ## SEEDS=100000: simulated clusters, invariants checked
 	@$(MAKE) --no-print-directory sim-program
 	@$(BUILD)/bin/vigil-sim --seeds $(SEEDS)
+sim-scale: deps-present ## what clusters of 4 to 64 simulated nodes cost: traffic in quiet, each change of the view
+	@$(MAKE) --no-print-directory sim-program
+	@$(BUILD)/bin/vigil-sim --scale 4,8,16,32,64 --seeds $(SEEDS_SCALE)
 fuzz: deps-present ## SECONDS_FUZZ=60 for each fuzzer, growing the corpus in build/corpus
 	@FUZZ_SECONDS=$(SECONDS_FUZZ) tools/make/check $(BUILD) fuzz
 
@@ -71,13 +75,17 @@ model: deps-model ## the protocol as a SPIN model, checked to the end; DEPTH=lon
 
 # ---- measure it ------------------------------------------------------------------------------------
 
-.PHONY: bench-failover bench-heartbeat
+.PHONY: bench-failover bench-heartbeat bench-scale
 bench-failover: deps-bench ## client-observed outages: QUICK=1, PEERS=1 for keepalived beside it (root)
 	@$(MAKE) --no-print-directory programs
 	@tools/bench/failover.py --bin $(BUILD)/bin
 bench-heartbeat: deps-present ## wake-up lateness and frame latency against a bare loop (root)
 	@$(MAKE) --no-print-directory programs
 	@tools/bench/heartbeat.sh $(BUILD)
+
+bench-scale: deps-present ## 32 real daemons on this machine, NODES=n for others: what each costs, how long a new view takes (root)
+	@$(MAKE) --no-print-directory programs
+	@tools/bench/scale.py --bin $(BUILD)/bin --out $(BUILD)/bench/scale.json
 
 # ---- keep it ---------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ segments, and joins them for nobody else. Service addresses have a subnet of the
 answers through the adapter that has the address, whatever else is cut). The client alone has IPv6 on its
 side, and nodes as the kernel gives it to them: link-local addresses, and the service addresses of a test.
 """
+import concurrent.futures
 import itertools
 import json
 import os
@@ -53,7 +54,7 @@ exec sleep infinity
 
 def boot_address(index, adapter):
     """The boot address of an adapter of the node with this index (from 0)."""
-    return {"eth0": f"10.77.1.{index + 1}/24", "eth1": f"10.77.1.{index + 11}/24",
+    return {"eth0": f"10.77.1.{index + 1}/24", "eth1": f"10.77.1.{index + 101}/24",
             "eth2": f"10.77.2.{index + 1}/24"}[adapter]
 
 
@@ -262,8 +263,10 @@ class Lab:
                 "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6")
         ip_batch(self.switch, [line for s in SEGMENTS for line in (
             f"link add {s} type bridge forward_delay 0 stp_state 0 mcast_snooping 0", f"link set {s} up")])
-        for node in self:
-            node.build()
+        # Most of it is waiting for the kernel and for new processes.
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(node.build) for node in self]:
+                done.result()
         self._build_client()
         names = list(self.nodes)
         lines = itertools.combinations(names, 2) if self.wanted_serial is True else self.wanted_serial or ()
@@ -328,6 +331,11 @@ class Lab:
         signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         try:
+            if self.cgroup is not None:  # all at once: real-time daemons among many leave little for what ends them
+                try:
+                    (self.cgroup / "cgroup.kill").write_text("1")
+                except OSError as error:
+                    print(f"lab: {error}", file=sys.stderr)
             for child in self.helpers:
                 if child.poll() is None:
                     child.kill()

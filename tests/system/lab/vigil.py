@@ -12,18 +12,20 @@ GROUP = "web"
 
 
 def cluster_toml(lab, profile="lan", application=None, extra="", key_file=None, fallback=False, names=None,
-                 adapters=tuple(ADAPTERS), of_node=None, candidates=None, cluster="lab", service=SERVICE_ADDRESS):
+                 adapters=tuple(ADAPTERS), of_node=None, candidates=None, cluster="lab", service=SERVICE_ADDRESS,
+                 private_heartbeat="udp"):
     """The lab as cluster.toml. `application`: lines of [group.application], or None for an address alone.
     `names`: of the nodes that it has, all of the lab's by default. `adapters`: those of each node that it uses.
     `of_node`: more lines of [[node]] by name. `candidates`: who may run the group, by default everybody.
-    `cluster`: its name. `service`: the group's address."""
+    `cluster`: its name. `service`: the group's address. `private_heartbeat`: how the second network carries
+    heartbeats."""
     names = names or list(lab.nodes)
     two_networks = {ADAPTERS[a] for a in adapters} == {"public", "private"}
     text = ["version = 1", "[cluster]", f'name = "{cluster}"', f'profile = "{profile}"',
             f'key_file = "{key_file or lab.dir / "cluster.key"}"',
             "[[network]]", 'name = "public"', 'heartbeat = ["ethernet"]']
     if two_networks:
-        text += ['backup = "private"', "[[network]]", 'name = "private"', 'heartbeat = ["udp"]']
+        text += ['backup = "private"', "[[network]]", 'name = "private"', f'heartbeat = ["{private_heartbeat}"]']
     for a, b in lab.serial:
         text += ["[[network]]", f'name = "line-{a}-{b}"', 'kind = "serial"']
     for number, node in enumerate((lab[name] for name in names), 1):

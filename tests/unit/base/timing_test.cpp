@@ -1,5 +1,7 @@
 // Every profile keeps the inequalities that the protocol's argument uses, and the bound that it promises.
 #include "runtime/base/timing.hpp"
+
+#include <initializer_list>
 // Last: cmocka's macros (fail, …) bite the standard library.
 #include "tests/unit/cmocka.hpp"
 
@@ -41,6 +43,19 @@ void what_is_derived_keeps_its_order(void**) {
     assert_true(timing.lateness_cap() >= timing.detection);
     assert_true(timing.admission() > timing.interval);
   }
+}
+
+// Among few nothing changes; among many a message to all has left before it is repeated, at 9 us a frame.
+void rounds_among_many_take_longer(void**) {
+  for (const Profile profile : profiles) {
+    const Timing timing = timing_of(profile);
+    assert_true(timing.retry_among(8) == timing.retry());
+    assert_true(timing.round_among(8) == timing.candidacy_step() * 4);
+    for (const std::size_t nodes : {3U, 16U, 32U, 64U})
+      assert_true(timing.round_among(nodes) >= timing.retry_among(nodes) * 3);
+  }
+  constexpr std::int64_t frames = 63 * 25 * 2;  // a record to 63 peers by two links
+  assert_true(timing_of(Profile::lan).retry_among(64) >= Duration::from_us(9) * frames);
 }
 
 void unsound_timings_are_seen(void**) {
@@ -86,6 +101,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(every_profile_is_sound),
       cmocka_unit_test(what_is_derived_keeps_its_order),
+      cmocka_unit_test(rounds_among_many_take_longer),
       cmocka_unit_test(unsound_timings_are_seen),
       cmocka_unit_test(takeover_stays_below_what_the_profile_promises),
   };

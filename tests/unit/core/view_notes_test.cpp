@@ -223,6 +223,30 @@ void rounds_that_come_to_nothing_are_told_a_few_times(void**) {
   assert_true(a.effects.empty());
 }
 
+// Who comes in is told by those who were there, and by the coordinator; a node that joins saw all of them come.
+void who_joins_tells_of_nobody(void**) {
+  const auto comings = [](Alone& a) {
+    std::size_t count = 0;
+    for (const Effect& effect : a.effects.items())
+      if (std::get<effect::Journal>(effect).entry.event == EventName::node_up) ++count;
+    a.effects.clear();
+    return count;
+  };
+  Alone a;
+  Record record;
+  record.view = a.view;
+  a.notes.installed(record, View{}, {}, a.effects);
+  assert_int_equal(comings(a), 0);
+  View without_gamma = a.view;
+  without_gamma.members = nodes({0, 1});
+  without_gamma.incarnations[gamma] = {};
+  a.notes.installed(record, without_gamma, {}, a.effects);
+  assert_int_equal(comings(a), 1);
+  record.view.coordinator = beta;
+  a.notes.installed(record, View{}, {}, a.effects);
+  assert_int_equal(comings(a), 3);
+}
+
 }  // namespace
 
 int main() {
@@ -233,6 +257,7 @@ int main() {
       cmocka_unit_test(a_node_that_restarts_is_told_apart),
       cmocka_unit_test(refusals_are_told_once_with_their_reason),
       cmocka_unit_test(rounds_that_come_to_nothing_are_told_a_few_times),
+      cmocka_unit_test(who_joins_tells_of_nobody),
   };
   return cmocka_run_group_tests_name("core/view_notes", tests, nullptr, nullptr);
 }

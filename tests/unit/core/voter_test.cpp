@@ -72,6 +72,24 @@ struct Fixture {
   Effects effects;
 };
 
+// What the candidate lacks travels with the promise, and nothing else does: a record among many nodes is dozens of frames.
+void a_promise_carries_what_the_candidate_lacks(void**) {
+  struct Row {
+    Stamp base;  // the candidate's
+    Stamp carried;
+  };
+  const Stamp own{{1, 0}, 2};
+  const Row rows[] = {{{}, own}, {{{1, 0}, 1}, own}, {own, {}}, {{{1, 0}, 3}, {}}, {{{2, 3}, 1}, {}}};
+  for (const Row& row : rows) {
+    Fixture f;
+    f.ready();
+    Prepare prepare = f.ask({5, 0});
+    prepare.base = row.base;
+    assert_int_equal(f.answer(prepare), 'P');
+    assert_true(sent<Promise>(f.effects)[0].accepted.stamp == row.carried);
+  }
+}
+
 // ---- before it may vote ----------------------------------------------------------------------------
 
 void a_restarted_voter_waits(void**) {
@@ -591,6 +609,7 @@ int main() {
       cmocka_unit_test(a_new_life_in_the_proposal_is_an_expulsion_of_the_old),
       cmocka_unit_test(accept_table),
       cmocka_unit_test(records_for_others_are_not_accepted),
+      cmocka_unit_test(a_promise_carries_what_the_candidate_lacks),
       cmocka_unit_test(accepting_ends_the_leases_of_those_left_out),
       cmocka_unit_test(learning_only_goes_forward),
   };
