@@ -100,7 +100,9 @@ class Cluster:
         return found
 
     def lease_gaps(self):
-        return sum((status or {}).get("lease_gaps", 0) for status in self.ask(list(self.lab), self.vigil.status))
+        """Of each node, as far as it answers."""
+        found = zip(self.lab.nodes, self.ask(list(self.lab), self.vigil.status))
+        return {name: status["lease_gaps"] for name, status in found if status is not None}
 
 
 def measure_quiet(cluster, seconds):
@@ -125,7 +127,7 @@ def measure_quiet(cluster, seconds):
         "wake_ups_per_s": spread([(b.wake_ups - a.wake_ups) / took for a, b in zip(costs, costs_after)]),
         "resident_mb": spread([c.resident_kb / 1024 for c in costs_after]),
         "false_views": false_views,
-        "lease_gaps": cluster.lease_gaps() - gaps,
+        "lease_gaps": sum(count - gaps[name] for name, count in cluster.lease_gaps().items() if name in gaps),
         **steal,
     }
 
@@ -169,7 +171,7 @@ def measure(bin_dir, nodes, profile, quiet_s, reps):
         cluster.wait_one_view(names)
         result = {"nodes": nodes, "profile": profile, "groups": min(max(nodes // 2, 1), MAX_GROUPS),
                   "lab_s": round(built, 1), "one_view_s": round(time.monotonic() - begun, 1)}
-        print(f"{nodes} nodes: lab built in {built:.1f} s, one view {result['one_view_s']:.1f} s after the first start")
+        print(f"{nodes} nodes: lab built in {built:.1f} s, one view {result['one_view_s']:.1f} s after the first start", flush=True)
         time.sleep(2)
         result["quiet"] = measure_quiet(cluster, quiet_s)
         tell_quiet(result["quiet"])
