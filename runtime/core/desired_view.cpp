@@ -57,8 +57,8 @@ void sort_members(const DesiredInput& input, DesiredView& desired) {
 }  // namespace
 
 NodeSet largest_connected(const PeerTable& table, NodeSet nodes, NodeId coordinator) {
-  // As a rule, each hears all.
-  bool whole = true;
+  // As a rule, each hears all, and gets the records.
+  bool whole = !table.behind.intersects(nodes);
   for (NodeId node : nodes) {
     const NodeSet heard = node == table.self ? table.self_heard : table.peers[node].latest.heard;
     whole = whole && (heard | NodeSet::of(node)).includes(nodes);

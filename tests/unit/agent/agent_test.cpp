@@ -72,7 +72,8 @@ void nothing_is_clean_before_leftovers_are_gone(void**) {
   std::filesystem::remove(table);
   bench.ask(Verb::clean, no_index, 12);
   assert_true(bench.hears("hello1 11:failed/event_error 12:ok "));
-  assert_string_equal(bench.trace().c_str(), "stop\nstop db\n");
+  const std::string trace = bench.trace();  // of two groups, at the same time
+  assert_true(trace == "stop\nstop db\n" || trace == "stop db\nstop\n");
 }
 
 void requests_are_answered(void**) {

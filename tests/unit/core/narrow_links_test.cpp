@@ -51,7 +51,7 @@ void an_owner_out_of_reach_is_left_out(void**) {
     narrow(rig, owner);
     rig.operate(gamma, {OperatorVerb::move_group, 0, other});
     const NodeSet rest = all - NodeSet::of(owner);
-    const Duration bound = rig.config().timing.follow_limit() * 2 + Duration::from_s(1);
+    const Duration bound = rig.config().timing.follow_limit() * 2 + Duration::from_s(2);
     assert_true(rig.run_until([&] { return rig.settled(rest); }, bound));
     if (!rig.serves(other)) rig.operate(gamma, {OperatorVerb::move_group, 0, other});
     assert_true(rig.run_until([&] { return rig.serves(other) && !rig.serves(owner); }, Duration::from_s(1)));

@@ -34,7 +34,7 @@ std::string why(const control::ClusterPicture& picture, const char* group, std::
 void status_reads_like_this(void**) {
   const std::string text = status_text(the_picture(), false);
   assert_string_equal(text.c_str(), R"txt(Cluster        demo
-Timing         lan: heartbeat 25.0 ms, detection 180.0 ms, lease 150.0 ms
+Timing         lan: heartbeat 30.0 ms, detection 190.0 ms, lease 160.0 ms
 Configuration  0123456789abcdef
 View           epoch 7 by beta, coordinator beta, 2 of 3 nodes in, 2 votes needed
 This node      beta, member, lease 142.0 ms left
