@@ -10,6 +10,7 @@
 #include <ctime>
 
 #include "disk/tie_breaker_file.hpp"
+#include "runtime/agent/leftover_runs.hpp"
 #include "runtime/agent/log.hpp"
 
 namespace vigil::agent {
@@ -90,8 +91,19 @@ void Agent::try_lock() {
   lock_timer_ = reactor_.after(Duration::from_ms(20), [this](Duration) { try_lock(); });
 }
 
+bool Agent::leftovers_are_gone() {
+  if (leftovers_gone_) return true;
+  const Status killed = kill_leftover_runs(options_.state_directory, Duration::from_s(1));
+  leftovers_gone_ = killed.ok();
+  if (killed) return true;
+  leftovers_text_ = killed.error().message;
+  log_line(leftovers_text_);
+  return false;
+}
+
 void Agent::serve() {
   serving_ever_ = true;
+  leftovers_are_gone();
   if (phase_ == Phase::stopping) return stop_groups();
   phase_ = Phase::serving;
   Hello hello;
@@ -197,6 +209,7 @@ void Agent::use_tie_breaker(const UseTieBreaker& request) {
 }
 
 void Agent::clean(const AgentRequest& request) {
+  if (!leftovers_are_gone()) return reply(request, LaneResult{Outcome::failed, 0, {}, leftovers_text_});
   struct Collected {
     std::size_t open = 1;  // one for the asking itself
     LaneResult worst;

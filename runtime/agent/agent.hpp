@@ -3,7 +3,8 @@
 //
 // Its life:
 //   waiting   for the lock in the state directory, which an earlier agent of this node holds while it
-//             stops what it ran; nothing is read and nothing runs until then
+//             stops what it ran; nothing is read and nothing runs until then. Then what commands of an earlier
+//             life still run is killed (leftover_runs.hpp); `clean` fails while some of it lives
 //   serving   Hello was sent
 //   stopping  vigild is gone (end of the socket), or SIGTERM (the launcher is gone, or passes on its
 //             own): no start begins, monitors are off, applications that may run are stopped, each
@@ -62,6 +63,7 @@ class Agent {
   void ask_application(const AgentRequest& request);
   void use_tie_breaker(const UseTieBreaker& request);
   void clean(const AgentRequest& request);
+  bool leftovers_are_gone();
   void run_hooks(const AgentRequest& request);
   void on_hook_failed(const HookLane::Failure& failure);
   void on_monitor_failed(GroupIndex group, const Monitor::Failure& failure);
@@ -86,6 +88,8 @@ class Agent {
   TimerId end_timer_ = 0;
   bool said_waiting_ = false;
   bool serving_ever_ = false;
+  bool leftovers_gone_ = false;  // of an earlier life
+  std::string leftovers_text_;   // why not
   Phase phase_ = Phase::waiting;
   int exit_status_ = exit_ok;
   std::unique_ptr<JournalWriter> journal_;

@@ -111,6 +111,7 @@ int Launcher::run() {
     }
     reap();
   }
+  table_.remove_file();
   return exit_status_;
 }
 
@@ -210,7 +211,7 @@ void Launcher::kill_runs() {
   const Instant patience_ends = Reactor::now() + Duration::from_s(1);
   for (RunTable::Slot& slot : table_.slots()) {
     if (slot.leader.load() == 0) continue;
-    const RunIdentity run{slot.leader.load(), std::to_string(session_) + "." + std::to_string(slot.number.load())};
+    const RunIdentity run{slot.leader.load(), table_.mark_of(slot)};
     while (true) {
       const std::vector<Process> living = processes_of_run(::getpid(), run);
       for (const Process& process : living) signal_process(process, SIGKILL);
@@ -274,7 +275,11 @@ int run_launcher(const LaunchOptions& options, const std::string& agent_path, in
     log_line("launcher: cannot arrange its descriptors; giving up");
     return 1;
   }
-  Result<RunTable> table = RunTable::create();
+  Result<RunTable> table = RunTable::create(options.state_directory);
+  if (!table) {
+    log_line("launcher: " + table.error().message + "; what runs when launcher and agent are killed together will not be found");
+    table = RunTable::create_in_memory();
+  }
   if (!table) {
     log_line("launcher: " + table.error().message);
     return 1;

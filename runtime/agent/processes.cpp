@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -48,17 +50,20 @@ std::optional<Process> read_process(pid_t pid) {
   return process;
 }
 
-bool carries_mark(pid_t pid, const std::string& mark) {
+// Empty: it carries none.
+std::string mark_of(pid_t pid) {
   const std::string environment = read_proc(pid, "environ");
-  const std::string wanted = std::string(run_mark_name) + "=" + mark;
+  const std::string name = std::string(run_mark_name) + "=";
   for (std::size_t at = 0; at < environment.size();) {
     std::size_t end = environment.find('\0', at);
     if (end == std::string::npos) end = environment.size();
-    if (environment.compare(at, end - at, wanted) == 0) return true;
+    if (environment.compare(at, name.size(), name) == 0) return environment.substr(at + name.size(), end - at - name.size());
     at = end + 1;
   }
-  return false;
+  return {};
 }
+
+bool is_dead(const Process& process) { return process.state == 'Z' || process.state == 'X'; }
 
 // Those of `all` that descend from root, root itself not included.
 std::vector<Process> descendants(const std::vector<Process>& all, pid_t root) {
@@ -98,11 +103,34 @@ std::vector<Process> list_processes() {
 std::vector<Process> processes_of_run(pid_t root, const RunIdentity& run) {
   std::vector<Process> members;
   for (const Process& process : descendants(list_processes(), root)) {
-    if (process.state == 'Z' || process.state == 'X') continue;
-    if (process.group == run.leader || process.session == run.leader || carries_mark(process.pid, run.mark))
+    if (is_dead(process)) continue;
+    if (process.group == run.leader || process.session == run.leader || mark_of(process.pid) == run.mark)
       members.push_back(process);
   }
   return members;
+}
+
+std::vector<Process> processes_with_marks(const std::vector<std::string>& marks) {
+  const std::vector<Process> all = list_processes();
+  std::unordered_map<pid_t, pid_t> parent_of;
+  for (const Process& process : all) parent_of[process.pid] = process.parent;
+  std::unordered_set<pid_t> above;  // this process, and those that it descends from
+  for (pid_t pid = ::getpid(); pid != 0 && above.insert(pid).second;) {
+    const auto found = parent_of.find(pid);
+    pid = found == parent_of.end() ? 0 : found->second;
+  }
+  std::unordered_map<pid_t, Process> members;
+  for (const Process& process : all) {
+    if (above.contains(process.pid)) continue;
+    const std::string mark = mark_of(process.pid);
+    if (mark.empty() || std::find(marks.begin(), marks.end(), mark) == marks.end()) continue;
+    members.emplace(process.pid, process);
+    for (const Process& child : descendants(all, process.pid)) members.emplace(child.pid, child);
+  }
+  std::vector<Process> living;
+  for (const auto& [pid, process] : members)
+    if (!is_dead(process)) living.push_back(process);
+  return living;
 }
 
 bool signal_process(const Process& process, int signal_number) {

@@ -39,6 +39,10 @@ std::vector<Process> list_processes();
 // The living processes of the run below `root`.
 std::vector<Process> processes_of_run(pid_t root, const RunIdentity& run);
 
+// The living processes that carry one of these marks, wherever they descend from, and all that descend from them.
+// Never this process or one that it descends from.
+std::vector<Process> processes_with_marks(const std::vector<std::string>& marks);
+
 // True when the signal was sent to exactly this process.
 bool signal_process(const Process& process, int signal_number);
 

@@ -174,7 +174,8 @@ Result<OwnedFd> listen_for_signals() {
 Result<int> serve(const Arguments& arguments, const ClusterConfig& config, NodeId self) {
   if (::mkdir(arguments.state_directory.c_str(), 0750) != 0 && errno != EEXIST)
     return Error::from_errno("making the state directory " + arguments.state_directory, errno);
-  Result<RunTable> table = arguments.runs_fd >= 0 ? RunTable::attach(OwnedFd(arguments.runs_fd)) : RunTable::create();
+  Result<RunTable> table =
+      arguments.runs_fd >= 0 ? RunTable::attach(OwnedFd(arguments.runs_fd)) : RunTable::create_in_memory();
   if (!table) return table.error();
   Result<OwnedFd> signals = listen_for_signals();
   if (!signals) return signals.error();

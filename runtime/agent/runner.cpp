@@ -139,7 +139,7 @@ RunId Runner::start(RunSpec spec, Done done) {
   run.spec = std::move(spec);
   run.done = std::move(done);
   run.began = Reactor::now();
-  run.identity.mark = std::to_string(session_) + "." + std::to_string(id);
+  run.identity.mark = table_.mark_of(session_, id);
   const Status spawned = spawn(run);
   if (!spawned) {
     run.spawn_failed = true;
@@ -169,7 +169,7 @@ Status Runner::spawn(Run& run) {
   pointers.push_back(nullptr);
   const std::array<const char*, 4> arguments = {"sh", "-c", run.spec.command.c_str(), nullptr};
 
-  run.slot = table_.reserve(static_cast<std::uint32_t>(next_id_ - 1));
+  run.slot = table_.reserve(session_, next_id_ - 1);
   if (run.slot == nullptr)
     return Error::of("starting a command: " + std::to_string(RunTable::capacity) +
                      " commands are running already; find out which of them hang");

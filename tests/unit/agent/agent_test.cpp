@@ -115,6 +115,23 @@ struct AgentBench : Bench {
   AgentReply last;
 };
 
+// What an earlier life ran, and may still run, is not known: nothing counts as clean.
+void nothing_is_clean_before_leftovers_are_gone(void**) {
+  AgentBench bench;
+  const std::string table = bench.dir / "runs.unreadable";
+  std::filesystem::create_directory(table);
+  assert_true(bench.open());
+  assert_true(bench.hears("hello1 "));
+  bench.ask(Verb::clean, no_index, 11);
+  assert_true(bench.hears("hello1 11:failed/event_error "));
+  assert_non_null(std::strstr(bench.last.text.str().c_str(), "runs.unreadable"));
+  assert_string_equal(bench.trace().c_str(), "");
+  std::filesystem::remove(table);
+  bench.ask(Verb::clean, no_index, 12);
+  assert_true(bench.hears("hello1 11:failed/event_error 12:ok "));
+  assert_int_equal(bench.trace().size(), std::strlen("stop\nstop db\n"));  // side by side, in any order
+}
+
 void requests_are_answered(void**) {
   AgentBench bench;
   assert_true(bench.open());
@@ -313,6 +330,7 @@ void an_earlier_agent_is_waited_for(void**) {
 
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(requests_are_answered),
+                              cmocka_unit_test(nothing_is_clean_before_leftovers_are_gone),
                               cmocka_unit_test(a_hanging_group_holds_up_no_other),
                               cmocka_unit_test(the_tie_breaker_is_used_beside_a_hanging_group),
                               cmocka_unit_test(requests_of_another_session_are_refused),

@@ -67,7 +67,7 @@ inline bool wait_for(const std::function<bool()>& condition, Duration limit = Du
 
 struct Bench {
   Bench() {
-    Result<agent::RunTable> made = agent::RunTable::create();
+    Result<agent::RunTable> made = agent::RunTable::create_in_memory();
     good = reactor.open().ok() && made.ok();
     if (!good) return;
     table = std::move(*made);

@@ -246,6 +246,37 @@ void an_agent_without_launcher_stops_and_ends(void**) {
   assert_int_equal(::recv(cluster.launched.socket.get(), buffer.data(), buffer.size(), 0), 0);
 }
 
+// Nobody is left to kill the start that was under way: the next life must, before it says that all is clean.
+void a_start_that_outlives_launcher_and_agent_is_killed_by_their_successors(void**) {
+  Cluster cluster;
+  assert_true(cluster.launch_it());
+  assert_true(cluster.hears("hello1 "));
+  cluster.ask(Verb::start, 0, 1);
+  assert_true(cluster.hears("hello1 1:ok "));
+  cluster.ask(Verb::start, 1, 2);
+  assert_true(wait_for([&] { return pid_in(cluster.dir / "fled") > 0; }));
+  const pid_t fled = pid_in(cluster.dir / "fled");
+  const pid_t daemon = pid_in(cluster.dir / "daemon");
+  ::kill(cluster.launched.launcher, SIGSTOP);
+  ::kill(cluster.agent, SIGKILL);
+  ::kill(cluster.launched.launcher, SIGKILL);
+  assert_true(cluster.launcher_ends());
+  assert_true(wait_for([&] { return !lives(cluster.agent); }));
+  assert_true(lives(fled));  // else this tests nothing
+  cluster.heard.clear();
+  assert_true(cluster.launch_it());
+  assert_true(cluster.hears("hello1 "));
+  assert_false(lives(fled));
+  assert_true(lives(daemon));  // its start had ended: stopping it is the group's affair
+  cluster.ask(Verb::clean, no_index, 3);
+  assert_true(cluster.hears("hello1 3:ok "));
+  assert_false(lives(daemon));
+  cluster.launched.socket.reset();
+  assert_true(cluster.launcher_ends());
+  for (const auto& entry : std::filesystem::directory_iterator(cluster.options.state_directory))
+    assert_false(entry.path().filename().string().starts_with(RunTable::file_prefix));
+}
+
 void sigterm_to_the_launcher_ends_everything(void**) {
   Cluster cluster;
   assert_true(cluster.launch_it());
@@ -326,6 +357,7 @@ int main(int argc, char** argv) {
                               cmocka_unit_test(requests_for_a_dead_agent_are_void),
                               cmocka_unit_test(a_crash_of_all_but_the_launcher_still_stops_the_application),
                               cmocka_unit_test(an_agent_without_launcher_stops_and_ends),
+                              cmocka_unit_test(a_start_that_outlives_launcher_and_agent_is_killed_by_their_successors),
                               cmocka_unit_test(sigterm_to_the_launcher_ends_everything),
                               cmocka_unit_test(nothing_real_time_is_inherited),
                               cmocka_unit_test(what_cannot_be_launched_is_told),

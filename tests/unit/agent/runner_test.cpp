@@ -191,7 +191,7 @@ void a_stall_of_the_agent_accuses_nobody(void**) {
 
 void too_many_are_refused(void**) {
   Bench bench;
-  for (std::size_t i = 0; i < RunTable::capacity; ++i) bench.table.reserve(1);
+  for (std::size_t i = 0; i < RunTable::capacity; ++i) bench.table.reserve(1, 1);
   const RunResult result = run(bench, spec_of("true"));
   assert_false(result.started);
   assert_int_equal(result.outcome, Outcome::failed);
