@@ -41,7 +41,7 @@ Result<std::unique_ptr<Gate>> Gate::create() {
   Result<Descriptor> events = open_netlink_events(groups);
   if (!events) return events.error();
   gate->events_ = std::move(*events);
-  Status verified = gate->on_readable();
+  Status verified = gate->verify();
   if (!verified) return verified.error();
   return gate;
 }
@@ -149,16 +149,27 @@ GateDrops Gate::drops(AddressSlot slot) const {
   return {read(drops.ingress), read(drops.egress)};
 }
 
-Status Gate::on_readable() {
-  std::array<std::byte, 4096> ignored;
+Status Gate::read_events() {
+  alignas(nlmsghdr) std::array<std::byte, 16384> buffer;
   for (;;) {
-    const ssize_t got = ::recv(events_.get(), ignored.data(), ignored.size(), MSG_TRUNC);
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-    // An overrun says the same as an event does: look.
-    if (got < 0 && errno != EINTR && errno != ENOBUFS)
-      return Error::from_errno("reading filter events from the kernel", errno);
+    const ssize_t got = ::recv(events_.get(), buffer.data(), buffer.size(), MSG_TRUNC);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {};
+    if (got < 0 && errno != ENOBUFS) return Error::from_errno("reading filter events from the kernel", errno);
+    if (got < 0 || static_cast<std::size_t>(got) > buffer.size()) {
+      filters_->note_lost_events();
+      continue;
+    }
+    auto left = static_cast<std::uint32_t>(got);
+    for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data()); NLMSG_OK(message, left);
+         message = NLMSG_NEXT(message, left))
+      filters_->note_event(*message);
   }
-  return verify();
+}
+
+Status Gate::on_readable() {
+  if (Status read = read_events(); !read) return read;
+  return verify_due();
 }
 
 Status Gate::detach() {

@@ -66,7 +66,14 @@ class Gate {
   Status verify() { return filters_->verify(); }
   Status attach(int ifindex) { return filters_->attach(ifindex); }
 
-  // Readable when filters or interfaces changed; the loop then calls on_readable(), which verifies.
+  // The same for what is open, a few interfaces a call (gate_filters.hpp): to be called once a second with
+  // begin_sweep() before, and on as long as is_due().
+  Status begin_sweep() { return filters_->begin_sweep(); }
+  Status verify_due() { return filters_->verify_due(); }
+  bool is_due() const { return filters_->is_due(); }
+
+  // Readable when filters or interfaces changed; the loop then calls on_readable(), which looks at the first few of
+  // those that did; at the others, verify_due() does.
   int event_fd() const { return events_.get(); }
   Status on_readable();
 
@@ -86,6 +93,7 @@ class Gate {
   };
   explicit Gate(GateProgram program) : program_(std::move(program)) {}
   Status try_out();
+  Status read_events();
   void store_lease(AddressSlot slot, Instant until);
 
   GateProgram program_;

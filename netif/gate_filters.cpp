@@ -110,7 +110,8 @@ void GateFilters::note_link(const nlmsghdr& message) {
   const NetlinkAttributes<IFLA_XDP_ATTACHED> about_xdp(xdp.data(), xdp.size());
   found->present = true;
   found->layer = header->ifi_type == ARPHRD_ETHER ? LinkLayer::ethernet : LinkLayer::bare;
-  found->has_xdp = about_xdp.value<std::uint8_t>(IFLA_XDP_ATTACHED, 0) != 0;
+  // Not every event tells it (wireless ones do not).
+  if (attributes.has(IFLA_XDP)) found->has_xdp = about_xdp.value<std::uint8_t>(IFLA_XDP_ATTACHED, 0) != 0;
 }
 
 Status GateFilters::read_links() {
@@ -241,15 +242,69 @@ Status GateFilters::attach(int ifindex) {
                ENODEV};
 }
 
+Status GateFilters::look_at(Link& link) {
+  link.due = false;
+  Status result = link.attached ? Status() : attach_link(link);
+  bool lost = false;
+  if (result) result = verify_link(link, lost);
+  if (lost) link.attached = false;
+  if (!result && !exists(link.ifindex)) return {};  // an interface that has just gone needs no gate
+  return result;
+}
+
 Status GateFilters::verify() {
   Status result = read_links();
   if (!result) return result;
+  relist_ = false;
   for (Link& link : links_) {
-    Status one = link.attached ? Status() : attach_link(link);
-    bool lost = false;
-    if (one) one = verify_link(link, lost);
-    if (one || !exists(link.ifindex)) continue;  // an interface that has just gone needs no gate
-    if (lost) link.attached = false;
+    const Status one = look_at(link);
+    if (result) result = one;
+  }
+  return result;
+}
+
+Status GateFilters::begin_sweep() {
+  relist_ = false;
+  Status read = read_links();
+  for (Link& link : links_) link.due = true;
+  return read;
+}
+
+void GateFilters::note_event(const nlmsghdr& message) {
+  const bool about_link = message.nlmsg_type == RTM_NEWLINK || message.nlmsg_type == RTM_DELLINK;
+  int ifindex = 0;
+  if (about_link) {
+    const auto* header = family_header<ifinfomsg>(message);
+    if (header == nullptr || header->ifi_family != AF_UNSPEC) return;  // a bridge's word about its port
+    ifindex = header->ifi_index;
+  } else if (const auto* header = family_header<tcmsg>(message); header != nullptr) {
+    ifindex = header->tcm_ifindex;
+  }
+  if (message.nlmsg_type == RTM_NEWLINK) note_link(message);
+  if (message.nlmsg_type == RTM_DELLINK) {
+    std::erase_if(links_, [ifindex](const Link& link) { return link.ifindex == ifindex; });
+    return;
+  }
+  const auto found = std::find_if(links_.begin(), links_.end(), [ifindex](const Link& link) { return link.ifindex == ifindex; });
+  if (found != links_.end())
+    found->due = true;
+  else if (!about_link)
+    relist_ = true;  // filters of a block that interfaces share, or of an interface not told of yet
+}
+
+bool GateFilters::is_due() const {
+  return relist_ || std::any_of(links_.begin(), links_.end(), [](const Link& link) { return link.due; });
+}
+
+Status GateFilters::verify_due() {
+  Status result;
+  if (relist_) result = begin_sweep();
+  std::size_t left = std::max(links_a_turn, links_.size() / turns_a_sweep);
+  for (std::size_t looked = 0; looked < links_.size() && left > 0; ++looked) {
+    next_ = next_ + 1 < links_.size() ? next_ + 1 : 0;
+    if (!links_[next_].due) continue;
+    --left;
+    const Status one = look_at(links_[next_]);
     if (result) result = one;
   }
   return result;

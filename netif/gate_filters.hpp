@@ -8,6 +8,10 @@
 // through AF_XDP on a queue of its own, or through a virtual function given to somebody else, no filter
 // sees: such a host must not rely on the lease.
 //
+// One look costs some tens of microseconds an interface, and a host may have hundreds. So there are two ways to
+// look: verify() at all of them at once, before an address is opened; and for what is open already a few a turn, in
+// turns, those first that the kernel has told a change of.
+//
 // It never takes another program's filter away, and never fights for the first place: it names who has it.
 #pragma once
 
@@ -30,8 +34,21 @@ class GateFilters {
   // Looks at all interfaces: attaches to those that have appeared since, and answers with the first
   // that is not gated as it must be: ours gone, replaced, or preceded. One that was found without our
   // filter is attached to again by the next call, when its caller knows and has closed what was open.
-  // Some ten microseconds an interface; allocates nothing but errors while there are fewer than 256.
+  // Allocates nothing but errors while there are fewer than 256.
   Status verify();
+
+  // The same, a few interfaces at a time: an event or the begin of a sweep makes interfaces due, and each call of
+  // verify_due() looks at the next few of these.
+  Status begin_sweep();
+  void note_event(const nlmsghdr& message);  // of RTNLGRP_TC or RTNLGRP_LINK
+  void note_lost_events() { relist_ = true; }
+  bool is_due() const;
+  Status verify_due();
+
+  // At most so many in one verify_due(), while there are fewer than 1,024.
+  static constexpr std::size_t links_a_turn = 4;
+  // A whole sweep takes no more turns than this, however many there are.
+  static constexpr std::size_t turns_a_sweep = 256;
 
   // Takes our filters away from everywhere; for a clean shutdown, when no address is left.
   Status detach_all();
@@ -43,6 +60,7 @@ class GateFilters {
     bool has_xdp = false;
     bool attached = false;
     bool present = false;  // in the dump just read
+    bool due = false;      // to be looked at
   };
   // What a packet meets first in one direction of an interface.
   struct FirstFilter {
@@ -60,12 +78,15 @@ class GateFilters {
   Status attach_link(Link& link);
   Status attach_one(const Link& link, Direction direction);
   Status verify_link(const Link& link, bool& lost);
+  Status look_at(Link& link);
   Result<FirstFilter> first_filter(const Link& link, Direction direction);
   Status no_tcx_before(const Link& link, Direction direction) const;
 
   const GateProgram* program_;
   NetlinkSocket netlink_;
   std::vector<Link> links_;
+  std::size_t next_ = 0;  // in links_: whose turn it is
+  bool relist_ = false;   // events were lost: anything may have changed
 };
 
 // Takes away every filter whose name says that an earlier Vigil put it there, in the caller's network

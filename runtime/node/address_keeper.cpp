@@ -13,6 +13,10 @@ enum Tag : std::uint32_t { monitor_tag = 1, gate_tag, arp_tag, neighbour_tag };
 netif::AddressSlot slot_of(GroupIndex group, std::uint8_t address) {
   return static_cast<netif::AddressSlot>(group * limits::max_group_addresses + address);
 }
+// Between two looks at the gate; a whole sweep stays well below the second after which the next one begins.
+constexpr Duration look_interval = Duration::from_ms(2);
+static_assert(look_interval.ns * static_cast<std::int64_t>(netif::GateFilters::turns_a_sweep) <= 600'000'000);
+
 GroupIndex group_of(std::size_t slot) { return static_cast<GroupIndex>(slot / limits::max_group_addresses); }
 std::uint8_t index_of(std::size_t slot) { return static_cast<std::uint8_t>(slot % limits::max_group_addresses); }
 
@@ -258,8 +262,7 @@ void AddressKeeper::on_ready(std::uint32_t tag, std::uint32_t) {
       if (const Status read = monitor_->on_readable(); !read) log_.write(LogLevel::error, read.error().message);
       return;
     case gate_tag:
-      if (const Status verified = services_->gate().on_readable(); !verified) lose_everything(verified.error());
-      return;
+      return look(boottime_now(), services_->gate().on_readable());
     default:
       prober_->on_readable(results);
       handle(results, boottime_now());
@@ -270,10 +273,18 @@ void AddressKeeper::verify() {
   bool any = false;
   for (const Held& held : held_) any = any || held.used;
   if (!any) return;
-  if (const Status verified = services_->gate().verify(); !verified) lose_everything(verified.error());
+  const Status begun = services_->gate().begin_sweep();
+  look(boottime_now(), begun ? services_->gate().verify_due() : begun);
+}
+
+// What came of a look at some interfaces; the others follow soon, so that heartbeats are sent between.
+void AddressKeeper::look(Instant now, Status found) {
+  if (!found) lose_everything(found.error());
+  next_look_ = services_->gate().is_due() ? now + look_interval : Instant::never();
 }
 
 void AddressKeeper::step(Instant now) {
+  if (now >= next_look_) look(now, services_->gate().verify_due());
   services_->announcer().step(now);
   netif::ProbeResults results;
   prober_->step(now, results);
@@ -281,7 +292,7 @@ void AddressKeeper::step(Instant now) {
 }
 
 Instant AddressKeeper::next_deadline() const {
-  return earlier(services_->announcer().next_deadline(), prober_->next_deadline());
+  return earlier(next_look_, earlier(services_->announcer().next_deadline(), prober_->next_deadline()));
 }
 
 }  // namespace vigil

@@ -40,7 +40,8 @@ class AddressKeeper : private RingHandler, private netif::MonitorListener {
   // A clean end of the daemon.
   void detach();
 
-  // Once a second or so: some ways to get before the gate are not announced by the kernel.
+  // Once a second or so: some ways to get before the gate are not announced by the kernel. A few interfaces now, and
+  // the others in step().
   void verify();
   void step(Instant now);
   Instant next_deadline() const;
@@ -60,6 +61,7 @@ class AddressKeeper : private RingHandler, private netif::MonitorListener {
   AdapterIndex adapter_of(std::string_view device) const;
   const IpAddress& address_of(netif::AddressSlot slot) const;
   void acquire(netif::AddressSlot slot, Instant now);
+  void look(Instant now, Status found);
   void lose_everything(const Error& why);
   void handle(const netif::ProbeResults& results, Instant now);
   void tell_adapter(AdapterIndex adapter, bool usable);
@@ -83,6 +85,7 @@ class AddressKeeper : private RingHandler, private netif::MonitorListener {
   std::array<Held, limits::max_addresses> held_{};
   std::array<bool, limits::max_adapters> usable_{};
   Instant lease_until_;
+  Instant next_look_ = Instant::never();  // at the gate, while interfaces are due
 };
 
 }  // namespace vigil

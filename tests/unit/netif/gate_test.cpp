@@ -205,6 +205,98 @@ void a_gate_that_was_removed_is_told_once_and_replaced(void**) {
   assert_int_equal(gates_on("vgnif0"), 2);
 }
 
+constexpr int many_pairs = 50;
+
+bool make_many_interfaces() {
+  std::string batch = "ip -batch - <<EOF\n";
+  for (int i = 0; i < many_pairs; ++i)
+    batch += "link add many" + std::to_string(2 * i) + " type veth peer name many" + std::to_string(2 * i + 1) + "\n";
+  return std::system((batch + "EOF\n").c_str()) == 0;
+}
+
+bool put_a_filter_before(const char* interface) {
+  return lab::run("tc filter add dev %s egress prio 1 protocol all bpf bytecode '1,6 0 0 4294967295,'", interface);
+}
+
+// verify_due() until nothing is due; how often, how long at the longest, and what was found.
+struct Sweep {
+  std::size_t turns = 0;
+  Duration longest;
+  Status found;
+};
+
+Sweep finish_sweep(Gate& gate) {
+  Sweep sweep;
+  while (gate.is_due() && sweep.turns < 1000) {
+    const Instant begun = boot_now();
+    const Status one = gate.verify_due();
+    sweep.longest = longer(sweep.longest, boot_now() - begun);
+    if (sweep.found) sweep.found = one;
+    ++sweep.turns;
+  }
+  return sweep;
+}
+
+void a_sweep_looks_at_a_few_interfaces_a_turn(void**) {
+  VIGIL_NEEDS_LAB(lab);
+  assert_true(make_many_interfaces());
+  const std::size_t count = 2 + 2 * many_pairs;
+  const auto gate = Gate::create();
+  assert_true(gate.ok());
+  const Instant begun = boot_now();
+  assert_true((*gate)->verify().ok());
+  const Duration whole = boot_now() - begun;
+  assert_false((*gate)->is_due());
+  const Instant listing = boot_now();
+  assert_true((*gate)->begin_sweep().ok());
+  const Duration listed = boot_now() - listing;
+  const Sweep calm = finish_sweep(**gate);
+  assert_true(calm.found.ok());
+  assert_int_equal(calm.turns, (count + GateFilters::links_a_turn - 1) / GateFilters::links_a_turn);
+  print_message("%zu interfaces: all at once %.3f ms; listed in %.3f ms, then at most %.3f ms a turn\n", count, whole.ms(),
+                listed.ms(), calm.longest.ms());
+  // What the kernel's word did not reach us about is found by the next sweep, wherever it is.
+  for (const char* interface : {"many0", "many61", "many99"}) {
+    assert_true(put_a_filter_before(interface));
+    char lost[16384];
+    while (::recv((*gate)->event_fd(), lost, sizeof lost, 0) > 0) {
+    }
+    assert_true((*gate)->begin_sweep().ok());
+    const Sweep sweep = finish_sweep(**gate);
+    assert_false(sweep.found.ok());
+    assert_true(contains(sweep.found.error(), interface));
+    assert_true(lab::run("tc filter del dev %s egress prio 1 && tc qdisc del dev %s clsact", interface, interface));
+    (void)(*gate)->verify();  // told, and put in its place again
+    assert_true((*gate)->verify().ok());
+  }
+}
+
+void what_the_kernel_tells_of_is_looked_at_first(void**) {
+  VIGIL_NEEDS_LAB(lab);
+  assert_true(make_many_interfaces());
+  const auto gate = Gate::create();
+  assert_true(gate.ok());
+  assert_true((*gate)->on_readable().ok());
+  (void)finish_sweep(**gate);
+  assert_true(put_a_filter_before("many77"));
+  const Status told = (*gate)->on_readable();
+  assert_false(told.ok());
+  assert_true(contains(told.error(), "many77"));
+  assert_false((*gate)->is_due());
+  assert_true((*gate)->begin_sweep().ok());
+  assert_false(finish_sweep(**gate).found.ok());
+  // More than the kernel could tell: all are looked at.
+  const int small = 1;
+  assert_int_equal(::setsockopt((*gate)->event_fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+  for (int i = 0; i < 20; ++i)
+    assert_true(lab::run("ip link set many%d up && ip link set many%d down", i, i));
+  Sweep sweep;
+  sweep.found = (*gate)->on_readable();
+  if (sweep.found) sweep = finish_sweep(**gate);
+  assert_false(sweep.found.ok());
+  assert_true(contains(sweep.found.error(), "many77"));
+}
+
 // A program that does nothing, of the kind wanted.
 Descriptor idle_program(bpf_prog_type type, int verdict) {
   const bpf_insn code[] = {{0xb7, 0, 0, 0, verdict}, {0x95, 0, 0, 0, 0}};
@@ -350,6 +442,8 @@ int main() {
       cmocka_unit_test(every_interface_is_gated_but_loopback),
       cmocka_unit_test(a_filter_that_comes_before_is_named),
       cmocka_unit_test(a_gate_that_was_removed_is_told_once_and_replaced),
+                              cmocka_unit_test(a_sweep_looks_at_a_few_interfaces_a_turn),
+                              cmocka_unit_test(what_the_kernel_tells_of_is_looked_at_first),
       cmocka_unit_test(a_tcx_program_comes_before_every_filter),
       cmocka_unit_test(an_xdp_program_can_pass_packets_by),
       cmocka_unit_test(tagged_frames_are_gated_on_the_wire),
