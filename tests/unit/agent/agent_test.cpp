@@ -20,9 +20,7 @@ using test::Directory;
 
 namespace {
 
-const char* const outcome_names[] = {"ok", "failed", "timed_out", "killed"};
-
-struct AgentBench : Bench {
+struct AgentBench : Bench, test::VigildEnd {
   AgentBench() : config(test::sample_config()) {
     ApplicationConfig& app = config->groups[0].application;
     app.start = command("echo start >> $D/trace");
@@ -42,77 +40,23 @@ struct AgentBench : Bench {
 
   Command command(const std::string& text) const { return Command("D=" + dir.path() + "; " + text); }
 
-  bool open(std::uint32_t session = 1) {
+  bool open(std::uint32_t as_session = 1) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return false;
-    vigild = OwnedFd(ends[0]);
-    agent = std::make_unique<Agent>(reactor, *runner, *config, AgentOptions{0, session, dir.path()}, OwnedFd(ends[1]));
+    socket = OwnedFd(ends[0]);
+    agent = std::make_unique<Agent>(reactor, *runner, *config, AgentOptions{0, as_session, dir.path()},
+                                    OwnedFd(ends[1]));
     return agent->open().ok();
   }
 
-  template <typename T>
-  void send(T message) {
-    seal(message);
-    const auto bytes = bytes_of(message);
-    ::send(vigild.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  }
-  void ask(Verb verb, GroupIndex group, std::uint32_t request, std::uint32_t session = 1) {
-    AgentRequest message;
-    message.session = session;
-    message.request = request;
-    message.verb = verb;
-    message.group = group;
-    message.wait = 1;
-    message.event = verb == Verb::event ? EventName::node_down : EventName::none;
-    send(message);
-  }
-
-  // Takes in what the agent sent so far, as text.
-  void take() {
-    std::array<std::byte, max_packet_bytes> buffer{};
-    for (ssize_t got = 0; (got = ::recv(vigild.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0;) {
-      const std::span<const std::byte> packet(buffer.data(), static_cast<std::size_t>(got));
-      Hello hello;
-      AgentReply reply;
-      ApplicationFailed failed;
-      HookFailed hook;
-      TieBreakerUsed used;
-      if (read_packet(packet, hello) == Defect::none) {
-        heard += "hello" + std::to_string(hello.session) + " ";
-      } else if (read_packet(packet, reply) == Defect::none) {
-        heard += std::to_string(reply.request) + ":" + outcome_names[static_cast<int>(reply.outcome)];
-        if (reply.problem != EventName::none) heard += "/" + std::string(to_string(reply.problem));
-        heard += " ";
-        last = reply;
-      } else if (read_packet(packet, failed) == Defect::none) {
-        heard += "failed" + std::to_string(failed.group) + " ";
-      } else if (read_packet(packet, hook) == Defect::none) {
-        heard += "hook" + std::to_string(hook.hook) + "/" + std::string(to_string(hook.problem)) + " ";
-      } else if (read_packet(packet, used) == Defect::none) {
-        heard += "tie" + std::to_string(used.request) + (used.ok != 0 ? ":" + std::to_string(used.held.counter) : ":no") + " ";
-      } else {
-        heard += "? ";
-      }
-    }
-  }
   bool hears(const std::string& expected, Duration limit = Duration::from_s(5)) {
-    const bool heard_it = until(
-        [&] {
-          take();
-          return heard == expected;
-        },
-        limit);
-    if (!heard_it) print_message("heard: %s\n", heard.c_str());
-    return heard_it;
+    return tell_unless(until([&] { return heard_exactly(expected); }, limit));
   }
   std::string trace() const { return content(dir / "trace"); }
 
   Directory dir;
   std::unique_ptr<ClusterConfig> config;
-  OwnedFd vigild;
   std::unique_ptr<Agent> agent;
-  std::string heard;
-  AgentReply last;
 };
 
 // What an earlier life ran, and may still run, is not known: nothing counts as clean.
@@ -201,13 +145,13 @@ void unknown_groups_and_broken_packets_do_no_harm(void**) {
   assert_true(bench.open());
   bench.ask(Verb::start, 9, 1);
   bench.ask(Verb::start, no_index, 2);
-  ::send(bench.vigild.get(), "rubbish", 7, 0);
+  ::send(bench.socket.get(), "rubbish", 7, 0);
   Hello hello;
   hello.session = 1;
   hello.pid = 1;
   bench.send(hello);
   const std::string huge(2000, 'x');
-  ::send(bench.vigild.get(), huge.data(), huge.size(), 0);
+  ::send(bench.socket.get(), huge.data(), huge.size(), 0);
   bench.ask(Verb::start, 0, 3);
   assert_true(bench.hears("hello1 1:failed/event_error 2:failed/event_error 3:ok "));
 }
@@ -280,7 +224,7 @@ void the_end_of_vigild_stops_what_runs(void**) {
   assert_true(bench.hears("hello1 1:ok "));
   assert_true(bench.until([&] { return bench.trace().size() > 10; }));
   bench.ask(Verb::start, 0, 3);  // asked, but void: its asker is dead
-  bench.vigild.reset();
+  bench.socket.reset();
   bench.reactor.run();
   assert_int_equal(bench.agent->exit_status(), Agent::exit_ok);
   assert_true(bench.runner->idle());
@@ -305,7 +249,7 @@ void an_application_that_does_not_stop_is_told_by_the_exit_status(void**) {
 void a_successor_stops_what_it_does_not_know(void**) {
   AgentBench bench;
   assert_true(bench.open(2));
-  bench.vigild.reset();
+  bench.socket.reset();
   bench.reactor.run();
   const std::string trace = bench.trace();
   assert_true(trace == "stop\nstop db\n" || trace == "stop db\nstop\n");
@@ -319,8 +263,7 @@ void an_earlier_agent_is_waited_for(void**) {
   assert_true(bench.open());
   bench.ask(Verb::start, 0, 1);
   bench.pass(Duration::from_ms(150));
-  bench.take();
-  assert_string_equal(bench.heard.c_str(), "");
+  assert_true(bench.heard_exactly(""));
   assert_string_equal(bench.trace().c_str(), "");
   ::flock(lock.get(), LOCK_UN);
   assert_true(bench.hears("hello1 1:ok "));

@@ -13,11 +13,10 @@ using test::Bench;
 using test::content;
 using test::Directory;
 using test::lives;
+using test::outcome_names;
 using test::pid_in;
 
 namespace {
-
-const char* const outcome_names[] = {"ok", "failed", "timed_out", "killed"};
 
 // One group with an application; commands run with $D as the test's directory.
 struct LaneBench : Bench {

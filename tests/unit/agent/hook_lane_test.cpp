@@ -11,10 +11,9 @@ using namespace vigil::agent;
 using test::Bench;
 using test::content;
 using test::Directory;
+using test::outcome_names;
 
 namespace {
-
-const char* const outcome_names[] = {"ok", "failed", "timed_out", "killed"};
 
 struct HookBench : Bench {
   HookBench() : config(test::sample_config()) {

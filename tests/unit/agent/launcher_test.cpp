@@ -27,8 +27,6 @@ using test::wait_for;
 
 namespace {
 
-const char* const outcome_names[] = {"ok", "failed", "timed_out", "killed"};
-
 // Start brings up a daemon in a session of its own; stop ends it. hang: a start that never returns.
 constexpr const char* config_text = R"(
 version = 1
@@ -64,7 +62,7 @@ nodes = ["alpha"]
   start_timeout = "60s"
 )";
 
-class Cluster {
+class Cluster : public test::VigildEnd {
  public:
   Cluster() {
     std::string text = config_text;
@@ -79,7 +77,7 @@ class Cluster {
     options.state_directory = dir / "state";
   }
   ~Cluster() {
-    launched.socket.reset();
+    socket.reset();
     if (launched.launcher > 0) ::waitpid(launched.launcher, nullptr, 0);
   }
 
@@ -90,27 +88,12 @@ class Cluster {
       return false;
     }
     launched = std::move(*result);
+    socket = std::move(launched.socket);
     return true;
-  }
-  void ask(Verb verb, GroupIndex group, std::uint32_t request) {
-    AgentRequest message;
-    message.session = session;
-    message.request = request;
-    message.verb = verb;
-    message.group = group;
-    seal(message);
-    ::send(launched.socket.get(), &message, sizeof(message), MSG_NOSIGNAL);
   }
   // Waits until exactly this was heard in all.
   bool hears(const std::string& expected, Duration limit = Duration::from_s(10)) {
-    const bool heard_it = wait_for(
-        [&] {
-          take();
-          return heard == expected;
-        },
-        limit);
-    if (!heard_it) print_message("heard: %s\n", heard.c_str());
-    return heard_it;
+    return tell_unless(wait_for([&] { return heard_exactly(expected); }, limit));
   }
   bool launcher_ends(Duration limit = Duration::from_s(10)) {
     pollfd ended{launched.pidfd.get(), POLLIN, 0};
@@ -124,32 +107,7 @@ class Cluster {
   Directory dir;
   LaunchOptions options;
   Launched launched;
-  std::uint32_t session = 0;
-  pid_t agent = 0;
   int exit_status = -1;
-  std::string heard;
-
- private:
-  void take() {
-    std::array<std::byte, max_packet_bytes> buffer{};
-    for (ssize_t got = 0; (got = ::recv(launched.socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0;) {
-      const std::span<const std::byte> packet(buffer.data(), static_cast<std::size_t>(got));
-      Hello hello;
-      AgentReply reply;
-      AgentDown down;
-      if (read_packet(packet, hello) == Defect::none) {
-        session = hello.session;
-        agent = hello.pid;
-        heard += "hello" + std::to_string(session) + " ";
-      } else if (read_packet(packet, reply) == Defect::none) {
-        heard += std::to_string(reply.request) + ":" + outcome_names[static_cast<int>(reply.outcome)] + " ";
-      } else if (read_packet(packet, down) == Defect::none) {
-        heard += "down" + std::to_string(down.session) + "/" + std::to_string(down.exit_status) + " ";
-      } else {
-        heard += "? ";
-      }
-    }
-  }
 };
 
 void the_end_of_vigild_ends_everything(void**) {
@@ -160,10 +118,10 @@ void the_end_of_vigild_ends_everything(void**) {
   assert_true(cluster.hears("hello1 1:ok "));
   cluster.ask(Verb::start, 1, 2);
   assert_true(wait_for([&] { return pid_in(cluster.dir / "hanger") > 0 && pid_in(cluster.dir / "fled") > 0; }));
-  const std::array<pid_t, 4> processes = {cluster.agent, pid_in(cluster.dir / "daemon"), pid_in(cluster.dir / "hanger"),
+  const std::array<pid_t, 4> processes = {cluster.agent_pid, pid_in(cluster.dir / "daemon"), pid_in(cluster.dir / "hanger"),
                                           pid_in(cluster.dir / "fled")};
   for (const pid_t pid : processes) assert_true(lives(pid));
-  cluster.launched.socket.reset();
+  cluster.socket.reset();
   assert_true(cluster.launcher_ends());
   for (const pid_t pid : processes) assert_false(lives(pid));
   const std::string trace = cluster.trace();
@@ -183,10 +141,10 @@ void an_agent_that_dies_is_started_again(void**) {
   const pid_t hanger = pid_in(cluster.dir / "hanger");
   const pid_t fled = pid_in(cluster.dir / "fled");
   const pid_t daemon = pid_in(cluster.dir / "daemon");
-  const pid_t first = cluster.agent;
+  const pid_t first = cluster.agent_pid;
   ::kill(first, SIGKILL);
   assert_true(cluster.hears("hello1 1:ok down1/137 hello2 "));
-  assert_true(cluster.agent != first);
+  assert_true(cluster.agent_pid != first);
   // What the dead one was in the middle of is gone, all of it; what it had brought up lives.
   assert_false(lives(hanger));
   assert_false(lives(fled));
@@ -195,9 +153,9 @@ void an_agent_that_dies_is_started_again(void**) {
   assert_true(cluster.hears("hello1 1:ok down1/137 hello2 3:ok "));
   assert_false(lives(daemon));
   // Again: with a delay this time, and vigild's descriptor is still the same.
-  ::kill(cluster.agent, SIGKILL);
+  ::kill(cluster.agent_pid, SIGKILL);
   assert_true(cluster.hears("hello1 1:ok down1/137 hello2 3:ok down2/137 hello3 "));
-  cluster.launched.socket.reset();
+  cluster.socket.reset();
   assert_true(cluster.launcher_ends());
 }
 
@@ -206,12 +164,12 @@ void requests_for_a_dead_agent_are_void(void**) {
   Cluster cluster;
   assert_true(cluster.launch_it());
   assert_true(cluster.hears("hello1 "));
-  ::kill(cluster.agent, SIGSTOP);
+  ::kill(cluster.agent_pid, SIGSTOP);
   cluster.ask(Verb::start, 0, 1);
-  ::kill(cluster.agent, SIGKILL);
+  ::kill(cluster.agent_pid, SIGKILL);
   assert_true(cluster.hears("hello1 down1/137 hello2 1:killed "));
   assert_string_equal(cluster.trace().c_str(), "");
-  cluster.launched.socket.reset();
+  cluster.socket.reset();
   assert_true(cluster.launcher_ends());
 }
 
@@ -223,9 +181,9 @@ void a_crash_of_all_but_the_launcher_still_stops_the_application(void**) {
   cluster.ask(Verb::start, 0, 1);
   assert_true(cluster.hears("hello1 1:ok "));
   const pid_t daemon = pid_in(cluster.dir / "daemon");
-  ::kill(cluster.agent, SIGSTOP);
-  cluster.launched.socket.reset();
-  ::kill(cluster.agent, SIGKILL);
+  ::kill(cluster.agent_pid, SIGSTOP);
+  cluster.socket.reset();
+  ::kill(cluster.agent_pid, SIGKILL);
   assert_true(cluster.launcher_ends());
   assert_false(lives(daemon));
   assert_string_equal(cluster.trace().c_str(), "start\nstop\n");
@@ -240,10 +198,10 @@ void an_agent_without_launcher_stops_and_ends(void**) {
   const pid_t daemon = pid_in(cluster.dir / "daemon");
   ::kill(cluster.launched.launcher, SIGKILL);
   assert_true(cluster.launcher_ends());
-  assert_true(wait_for([&] { return !lives(cluster.agent) && !lives(daemon); }));
+  assert_true(wait_for([&] { return !lives(cluster.agent_pid) && !lives(daemon); }));
   // vigild sees the end of the socket, now that nobody holds the other end.
   std::array<std::byte, max_packet_bytes> buffer{};
-  assert_int_equal(::recv(cluster.launched.socket.get(), buffer.data(), buffer.size(), 0), 0);
+  assert_int_equal(::recv(cluster.socket.get(), buffer.data(), buffer.size(), 0), 0);
 }
 
 // Nobody is left to kill the start that was under way: the next life must, before it says that all is clean.
@@ -258,10 +216,10 @@ void a_start_that_outlives_launcher_and_agent_is_killed_by_their_successors(void
   const pid_t fled = pid_in(cluster.dir / "fled");
   const pid_t daemon = pid_in(cluster.dir / "daemon");
   ::kill(cluster.launched.launcher, SIGSTOP);
-  ::kill(cluster.agent, SIGKILL);
+  ::kill(cluster.agent_pid, SIGKILL);
   ::kill(cluster.launched.launcher, SIGKILL);
   assert_true(cluster.launcher_ends());
-  assert_true(wait_for([&] { return !lives(cluster.agent); }));
+  assert_true(wait_for([&] { return !lives(cluster.agent_pid); }));
   assert_true(lives(fled));  // else this tests nothing
   cluster.heard.clear();
   assert_true(cluster.launch_it());
@@ -271,7 +229,7 @@ void a_start_that_outlives_launcher_and_agent_is_killed_by_their_successors(void
   cluster.ask(Verb::clean, no_index, 3);
   assert_true(cluster.hears("hello1 3:ok "));
   assert_false(lives(daemon));
-  cluster.launched.socket.reset();
+  cluster.socket.reset();
   assert_true(cluster.launcher_ends());
   for (const auto& entry : std::filesystem::directory_iterator(cluster.options.state_directory))
     assert_false(entry.path().filename().string().starts_with(RunTable::file_prefix));
@@ -285,7 +243,7 @@ void sigterm_to_the_launcher_ends_everything(void**) {
   assert_true(cluster.hears("hello1 1:ok "));
   ::kill(cluster.launched.launcher, SIGTERM);
   assert_true(cluster.launcher_ends());
-  assert_false(lives(cluster.agent));
+  assert_false(lives(cluster.agent_pid));
   assert_string_equal(cluster.trace().c_str(), "start\nstop\n");
 }
 
@@ -309,7 +267,7 @@ void nothing_real_time_is_inherited(void**) {
   assert_true(launched);
   assert_true(cluster.hears("hello1 "));
   if (!real_time) print_message("without the right to SCHED_FIFO: scheduling not tested\n");
-  for (const pid_t pid : {cluster.launched.launcher, cluster.agent}) {
+  for (const pid_t pid : {cluster.launched.launcher, cluster.agent_pid}) {
     assert_int_equal(::sched_getscheduler(pid), SCHED_OTHER);
     cpu_set_t now;
     assert_int_equal(::sched_getaffinity(pid, sizeof(now), &now), 0);
@@ -319,7 +277,7 @@ void nothing_real_time_is_inherited(void**) {
     const std::string entry = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(inherited.get());
     assert_false(std::filesystem::exists(entry, none));
   }
-  cluster.launched.socket.reset();
+  cluster.socket.reset();
   assert_true(cluster.launcher_ends());
 }
 
@@ -344,7 +302,7 @@ void an_agent_that_cannot_run_is_retried_and_reported(void**) {
   cluster.options.node = "nobody";
   assert_true(cluster.launch_it());
   assert_true(cluster.hears("down1/2 down2/2 down3/2 ", Duration::from_s(3)));
-  cluster.launched.socket.reset();
+  cluster.socket.reset();
   assert_true(cluster.launcher_ends());
 }
 

@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -67,16 +66,10 @@ inline void write_golden(const GoldenFile& file) {
   for (const std::string& line : file.rest) out << line << '\n';
 }
 
-// What plays one file: the stage line by line, then events.
-struct GoldenPlayer {
-  std::function<void(const std::string& line)> set;
-  std::function<std::vector<std::string>(const std::string& event)> play;
-};
-
-// Plays every *.txt under the directory; returns how many steps differed, having printed them.
-// `played`: how many files there were.
-inline int play_golden_files(const std::string& directory, const std::function<GoldenPlayer()>& new_player,
-                             int& played) {
+// Plays every *.txt under the directory, each with a new Player: set(line) for the stage, then play(event), which
+// returns what came of it. True when there were files and all came out as written; prints what did not.
+template <typename Player>
+bool scenarios_come_out_as_written(const std::string& directory) {
   const bool update = std::getenv("VIGIL_UPDATE_SCENARIOS") != nullptr;
   std::vector<std::string> paths;
   std::error_code error;
@@ -86,7 +79,7 @@ inline int play_golden_files(const std::string& directory, const std::function<G
   int differences = 0;
   for (const std::string& path : paths) {
     GoldenFile file = read_golden(path);
-    GoldenPlayer player = new_player();
+    Player player;
     for (const std::string& line : file.stage) player.set(line);
     for (GoldenStep& step : file.steps) {
       const std::vector<std::string> came = player.play(step.event);
@@ -99,8 +92,7 @@ inline int play_golden_files(const std::string& directory, const std::function<G
     }
     if (update) write_golden(file);
   }
-  played = static_cast<int>(paths.size());
-  return differences;
+  return !paths.empty() && differences == 0;
 }
 
 }  // namespace vigil::testing
