@@ -1,8 +1,8 @@
 #!/bin/sh
 # Where vigild spends processor time: hot.sh PID [SECONDS]
 set -eu
-pid=${1:?usage: hot.sh PID [SECONDS]}
-seconds=${2:-10}
+. "$(dirname "$0")/common.sh"
+need perf
 data=$(mktemp)
 trap 'rm -f "$data"' EXIT
 event=cycles

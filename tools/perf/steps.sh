@@ -1,9 +1,9 @@
 #!/bin/sh
 # Prints each step of vigild as it happens, with the microseconds since the one before: steps.sh PID [SECONDS]
 set -eu
-pid=${1:?usage: steps.sh PID [SECONDS]}
+. "$(dirname "$0")/common.sh"
+need_tracing
 seconds=${2:-30}
-program=$(readlink "/proc/$pid/exe")
 exec bpftrace -p "$pid" -e "
   BEGIN { printf(\"%12s %12s  %s\n\", \"us\", \"since\", \"step\"); @last = nsecs; @begin = nsecs; }
   usdt:$program:vigil:message_sent    { printf(\"%12d %12d  message of kind %d to node %d\n\", (nsecs - @begin) / 1000, (nsecs - @last) / 1000, arg1, arg0 + 1); @last = nsecs; }

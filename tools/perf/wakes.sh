@@ -1,9 +1,8 @@
 #!/bin/sh
 # What wakes the loop of vigild, and what each wake-up costs: wakes.sh PID [SECONDS]
 set -eu
-pid=${1:?usage: wakes.sh PID [SECONDS]}
-seconds=${2:-10}
-program=$(readlink "/proc/$pid/exe")
+. "$(dirname "$0")/common.sh"
+need_tracing
 spent() { awk '{ print $1 }' "/proc/$pid/task/$pid/schedstat"; }
 slept() { awk '/^voluntary/ { print $2 }' "/proc/$pid/task/$pid/status"; }
 # First undisturbed: probes cost more than what they look at.
