@@ -2,11 +2,12 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/if_addr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+
+#include "netif/address_message.hpp"
 
 namespace vigil::netif {
 namespace {
@@ -46,21 +47,10 @@ void mark(NetlinkRequest& request, const IpAddress& address, int ifindex) {
 }
 
 bool read_address(const nlmsghdr& message, PresentAddress& result) {
-  const auto* header = family_header<ifaddrmsg>(message);
-  if (message.nlmsg_type != RTM_NEWADDR || header == nullptr) return false;
-  if (header->ifa_family != AF_INET && header->ifa_family != AF_INET6) return false;
-  const auto attributes = NetlinkAttributes<IFA_PROTO>::of<ifaddrmsg>(message);
-  // On a point-to-point interface IFA_ADDRESS is the peer's, and IFA_LOCAL ours.
-  const auto bytes = attributes.bytes(attributes.has(IFA_LOCAL) ? IFA_LOCAL : IFA_ADDRESS);
-  result.address.family = header->ifa_family == AF_INET6 ? 6 : 4;
-  if (bytes.size() != address_bytes(result.address)) return false;
-  std::copy(bytes.begin(), bytes.end(), result.address.bytes.begin());
-  result.address.prefix = header->ifa_prefixlen;
-  result.ifindex = static_cast<int>(header->ifa_index);
-  result.label.assign(attributes.text(IFA_LABEL));
-  result.protocol = attributes.value<std::uint8_t>(IFA_PROTO, 0);
-  result.flags = attributes.value<std::uint32_t>(IFA_FLAGS, header->ifa_flags);
-  return true;
+  if (message.nlmsg_type != RTM_NEWADDR) return false;
+  const auto read = read_address_message(message);
+  if (read) result = {read->address, read->ifindex, InterfaceName(read->label), read->protocol, read->flags};
+  return read.has_value();
 }
 
 }  // namespace

@@ -1,10 +1,11 @@
 #include "netif/monitor.hpp"
 
-#include <linux/if_addr.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
+
+#include "netif/address_message.hpp"
 
 // <net/if.h> has the older flags only, and clashes with <linux/if.h>, which has these.
 #ifndef IFF_LOWER_UP
@@ -18,17 +19,9 @@ constexpr std::size_t expected_interfaces = 256;
 constexpr std::size_t expected_addresses = 1024;
 
 bool read_interface_address(const nlmsghdr& message, InterfaceAddress& result) {
-  const auto* header = family_header<ifaddrmsg>(message);
-  if (header == nullptr || (header->ifa_family != AF_INET && header->ifa_family != AF_INET6)) return false;
-  const auto attributes = NetlinkAttributes<IFA_FLAGS>::of<ifaddrmsg>(message);
-  const auto bytes = attributes.bytes(attributes.has(IFA_LOCAL) ? IFA_LOCAL : IFA_ADDRESS);
-  result.address.family = header->ifa_family == AF_INET6 ? 6 : 4;
-  if (bytes.size() != address_bytes(result.address)) return false;
-  std::copy(bytes.begin(), bytes.end(), result.address.bytes.begin());
-  result.address.prefix = header->ifa_prefixlen;
-  result.ifindex = static_cast<int>(header->ifa_index);
-  result.flags = attributes.value<std::uint32_t>(IFA_FLAGS, header->ifa_flags);
-  return true;
+  const auto read = read_address_message(message);
+  if (read) result = {read->ifindex, read->address, read->flags};
+  return read.has_value();
 }
 
 bool same_place(const InterfaceAddress& a, const InterfaceAddress& b) {

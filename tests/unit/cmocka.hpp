@@ -2,6 +2,7 @@
 // destructors: assert in the outer body of a test, on plain values.
 #pragma once
 
+// clang-format off
 extern "C" {
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,3 +11,4 @@ extern "C" {
 
 #include <cmocka.h>
 }
+// clang-format on

@@ -7,6 +7,7 @@ between the nodes, which raise a backup's priority when the peer's session falls
 import os
 import signal
 
+from .cluster import Cluster
 from .namespaces import SERVICE_ADDRESS, boot_address
 from .shell import wait_until
 
@@ -17,7 +18,7 @@ VARIANTS = {
 }
 
 
-class Keepalived:
+class Keepalived(Cluster):
     """One variant, running on every node of a lab."""
 
     name = "keepalived"
@@ -51,18 +52,9 @@ class Keepalived:
                           "--vrrp_pid", "/run/keepalived_vrrp.pid", "--checkers_pid", "/run/keepalived_checkers.pid",
                           "--bfd_pid", "/run/keepalived_bfd.pid", log="keepalived.log")
 
-    def start(self):
-        for node in self.lab:
-            self.start_node(node)
-
     def stop(self):
         for node in self.lab:
             node.reboot()
-
-    def recover_node(self, node):
-        node.reboot()
-        node.heal()
-        self.start_node(node)
 
     def holders(self):
         return [node.name for node in self.lab if SERVICE_ADDRESS in node.addresses()]

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 
+from .cluster import Cluster
 from .namespaces import ADAPTERS, SERVICE_ADDRESS, boot_address
 from .processes import command_name
 from .shell import LabError, run, wait_until
@@ -48,7 +49,7 @@ def cluster_toml(lab, profile="lan", application=None, extra="", key_file=None, 
     return "\n".join(text) + "\n" + extra
 
 
-class Vigil:
+class Vigil(Cluster):
     """The cluster of one lab."""
 
     name = "vigil"
@@ -77,21 +78,11 @@ class Vigil:
                           name or node.name, "--state-dir", "/var/lib/vigil", "--run-dir", "/run/vigil", "--boot-id",
                           node.boot_id, "--foreground", log="vigild.log", env=env)
 
-    def start(self):
-        for node in self.lab:
-            self.start_node(node)
-
     def stop(self):
         """kill -9 of all, and the traces that a reboot would remove."""
         for node in self.lab:
             node.reboot()
             node.run("sh", "-c", "rm -rf /var/lib/vigil/*", check=False)
-
-    def recover_node(self, node):
-        """After a crash: power on."""
-        node.reboot()
-        node.heal()
-        self.start_node(node)
 
     def log(self, node):
         path = node.dir / "vigild.log"

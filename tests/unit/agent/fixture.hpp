@@ -4,7 +4,6 @@
 
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,42 +15,15 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <sstream>
 #include <string>
 
 #include "runtime/agent/protocol.hpp"
 #include "runtime/agent/reactor.hpp"
 #include "runtime/agent/run_table.hpp"
 #include "runtime/agent/runner.hpp"
+#include "tests/unit/directory.hpp"
 
 namespace vigil::test {
-
-// A directory that goes away with its object.
-class Directory {
- public:
-  Directory() {
-    std::string pattern = "/tmp/vigil-test-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~Directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-  const std::string& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
-inline std::string content(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 // True when the process exists and is not merely waiting to be reaped.
 inline bool lives(pid_t pid) {

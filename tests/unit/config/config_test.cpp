@@ -466,7 +466,7 @@ void every_example_loads_without_a_finding(void**) {
     assert_true(loaded.ok());
     ++examples;
   }
-  assert_int_equal(examples, 6);
+  assert_int_equal(examples, 7);
 }
 
 void a_missing_file_is_one_error(void**) {

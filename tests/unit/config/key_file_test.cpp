@@ -11,30 +11,20 @@
 #include <string>
 #include <utility>
 
+#include "tests/unit/directory.hpp"
 #include "tests/unit/cmocka.hpp"
 
 namespace {
 
 using namespace vigil;
-
-struct Directory {
-  std::string path;
-  Directory() {
-    char name[] = "/tmp/vigil-key-test-XXXXXX";
-    path = mkdtemp(name) == nullptr ? "" : name;
-  }
-  ~Directory() {
-    for (const char* file : {"/key", "/link"}) unlink((path + file).c_str());
-    rmdir(path.c_str());
-  }
-};
+using test::Directory;
 
 constexpr uid_t foreigner = 54321;
 
 // What load_key() says about a file with this content and mode.
 std::string outcome(const std::string& content, mode_t mode, uid_t owner) {
   const Directory directory;
-  const std::string path = directory.path + "/key";
+  const std::string path = directory.path() + "/key";
   std::ofstream(path, std::ios::binary) << content;
   chmod(path.c_str(), mode);
   // Root may own anybody's key file; whoever else may not.
@@ -131,7 +121,7 @@ void a_set_is_written_as_it_is_read(void**) {
 // Whatever is there before, the file is whole and private afterwards, and nothing is left beside it.
 void a_file_is_replaced_whole(void**) {
   const Directory directory;
-  const std::string path = directory.path + "/key";
+  const std::string path = directory.path() + "/key";
   std::ofstream(path) << hex;
   chmod(path.c_str(), 0600);
   std::ofstream(path + ".new") << "half of a";
@@ -144,24 +134,24 @@ void a_file_is_replaced_whole(void**) {
   const Result<KeySet> keys = load_keys(path, geteuid());
   assert_true(keys.ok());
   assert_int_equal(keys->active(), 9);
-  const Status nowhere = replace_key_file(directory.path + "/none/key", content);
+  const Status nowhere = replace_key_file(directory.path() + "/none/key", content);
   assert_false(nowhere.ok());
   assert_null(strstr(nowhere.error().message.c_str(), "9999"));  // an error never quotes a key
 }
 
 void a_symbolic_link_is_refused(void**) {
   const Directory directory;
-  std::ofstream(directory.path + "/key") << hex;
-  chmod((directory.path + "/key").c_str(), 0600);
-  assert_int_equal(symlink("key", (directory.path + "/link").c_str()), 0);
-  const Result<ClusterKey> key = load_key(directory.path + "/link", geteuid());
+  std::ofstream(directory.path() + "/key") << hex;
+  chmod((directory.path() + "/key").c_str(), 0600);
+  assert_int_equal(symlink("key", (directory.path() + "/link").c_str()), 0);
+  const Result<ClusterKey> key = load_key(directory.path() + "/link", geteuid());
   assert_false(key.ok());
   assert_non_null(strstr(key.error().message.c_str(), "it is a symbolic link"));
 }
 
 void a_new_key_is_private_random_and_never_replaced(void**) {
   const Directory directory;
-  const std::string path = directory.path + "/key";
+  const std::string path = directory.path() + "/key";
   assert_true(generate_key(path).ok());
   struct stat info {};
   assert_int_equal(stat(path.c_str(), &info), 0);

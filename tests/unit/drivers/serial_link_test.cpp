@@ -8,8 +8,9 @@
 #include <cstring>
 #include <set>
 
-#include "tests/unit/cmocka.hpp"
 #include "tests/unit/drivers/link_fixture.hpp"
+
+#include "tests/unit/cmocka.hpp"
 
 using namespace vigil;
 using namespace vigil::test;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/directory.hpp"
 #include "tests/unit/tools/fake_vigild.hpp"
 #include "tools/ctl/command_line.hpp"
 
@@ -318,18 +319,14 @@ void a_daemon_of_another_version_is_recognised(void**) {
 }
 
 void local_commands_need_no_daemon(void**) {
-  std::string directory = (std::filesystem::temp_directory_path() / "vigil-local-XXXXXX").string();
-  assert_non_null(mkdtemp(directory.data()));
-  const std::string key = directory + "/key";
-  const std::string config = directory + "/cluster.toml";
+  const test::Directory directory;
+  const std::string key = directory / "key";
+  const std::string config = directory / "cluster.toml";
   std::ofstream(config) << "version = 1\n[cluster]\nname = \"demo\"\nprofle = \"lan\"\n";
   const Outcome made = vigil_says("/nowhere", {"key", "generate", key});
   const Outcome again = vigil_says("/nowhere", {"key", "generate", key});
   const Outcome bad = vigil_says("/nowhere", {"check-config", config});
   const Outcome missing = vigil_says("/nowhere", {"check-config", config + ".not"});
-  unlink(key.c_str());
-  unlink(config.c_str());
-  rmdir(directory.c_str());
   assert_int_equal(made.code, 0);
   assert_int_equal(again.code, 1);
   assert_int_equal(bad.code, 1);

@@ -10,8 +10,9 @@
 #include "runtime/wire/message_codec.hpp"
 #include "runtime/wire/session.hpp"
 #include "runtime/wire/store.hpp"
-#include "tests/unit/cmocka.hpp"
 #include "tests/unit/wire/random_messages.hpp"
+
+#include "tests/unit/cmocka.hpp"
 
 namespace {
 std::size_t allocations = 0;

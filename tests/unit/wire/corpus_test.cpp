@@ -17,8 +17,9 @@
 #include "runtime/wire/hello.hpp"
 #include "runtime/wire/message_codec.hpp"
 #include "runtime/wire/store.hpp"
-#include "tests/unit/cmocka.hpp"
 #include "tests/unit/wire/random_messages.hpp"
+
+#include "tests/unit/cmocka.hpp"
 
 namespace {
 

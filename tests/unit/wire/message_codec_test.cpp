@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "runtime/wire/record_codec.hpp"
-#include "tests/unit/cmocka.hpp"
 #include "tests/unit/wire/random_messages.hpp"
+
+#include "tests/unit/cmocka.hpp"
 
 namespace {
 

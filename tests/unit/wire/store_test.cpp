@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "tests/unit/cmocka.hpp"
 #include "tests/unit/wire/random_messages.hpp"
+
+#include "tests/unit/cmocka.hpp"
 
 namespace {
 
