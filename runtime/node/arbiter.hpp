@@ -37,12 +37,12 @@ class Arbiter : private OpenerListener, private RingHandler {
 
   ArbiterOptions options_;
   Log& log_;
-  Seats seats_;    // on the loop
-  Seats retired_;  // off it; a write of the state file may be under way
+  Seats seats_;                          // on the loop
+  Seats retired_;                        // off it; a write of the state file may be under way
   std::vector<RunningCluster> resting_;  // an operator stopped them: they start again when the files are reread
   std::unique_ptr<NodeLoop> loop_;
   std::unique_ptr<ArbiterOpener> opener_;
-  bool reread_ = true;     // a job to do
+  bool reread_ = true;  // a job to do
   Instant retry_at_ = Instant::never();
   Instant look_at_ = Instant::never();
   unsigned stops_asked_ = 0;

@@ -41,9 +41,9 @@ struct ArbiterReading {
 };
 
 struct ClusterPlan {
-  std::vector<std::size_t> start;     // of ArbiterReading::clusters
-  std::vector<std::string> leave;     // names: gone, or to be started again as they are written now
-  std::vector<std::string> kept;      // names: what their file says now is not known, so they go on as they are
+  std::vector<std::size_t> start;  // of ArbiterReading::clusters
+  std::vector<std::string> leave;  // names: gone, or to be started again as they are written now
+  std::vector<std::string> kept;   // names: what their file says now is not known, so they go on as they are
 };
 
 inline constexpr std::size_t max_arbiter_clusters = 64;
@@ -53,7 +53,8 @@ FoundFiles find_cluster_files(std::span<const std::string> arguments);
 
 // Reads them; what runs has the right of way over a new file that collides with it. `host`: chooses, where a
 // cluster has several arbiters.
-ArbiterReading read_cluster_files(const FoundFiles& found, std::span<const RunningCluster> running, const std::string& host);
+ArbiterReading read_cluster_files(const FoundFiles& found, std::span<const RunningCluster> running,
+                                  const std::string& host);
 
 // Of all that an arbiter takes from its file: another value, and it has to start anew.
 std::uint64_t identity_of(const ArbiterFile& file);

@@ -94,8 +94,8 @@ class ArbiterOpener : private RingHandler {
 
   const ArbiterOptions& options_;
   OpenerListener& listener_;
-  ArbiterJob job_;    // the thread's while asked, else the loop's
-  ArbiterNews news_;  // the same
+  ArbiterJob job_;              // the thread's while asked, else the loop's
+  ArbiterNews news_;            // the same
   FoundFiles found_;            // the thread's
   std::set<std::string> said_;  // since the files were read: a cluster is tried again and again
   std::atomic<State> state_{State::idle};

@@ -38,7 +38,8 @@ std::string host_of(const Arguments& arguments) { return arguments.host.empty() 
 
 // What stands in the way of one cluster, beyond its file; empty: nothing.
 std::string obstacle(const ArbiterFile& file) {
-  if (const Result<KeySet> keys = load_keys(file.config->key_file.str(), ::geteuid()); !keys) return keys.error().message;
+  if (const Result<KeySet> keys = load_keys(file.config->key_file.str(), ::geteuid()); !keys)
+    return keys.error().message;
   for (const AdapterConfig& adapter : file.config->nodes[file.self].adapters)
     if (adapter.role != AdapterRole::serial && ::if_nametoindex(adapter.device.c_str()) == 0)
       return "this machine has no interface " + adapter.device.str() + "; correct `device` of node '" +
@@ -97,21 +98,27 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"vigil-arbiter - a vote without resources, in as many clusters as there are files\n\n"
-               "FILE is a cluster's cluster.toml in which a node with 'arbiter = true' has this machine's links, or a\n"
-               "directory of such files (*.toml). A key in FILE.key (in place of .toml) goes before the one that it names.\n\n"
-               "Exit status: 0 left all clusters; 1 could not start or go on, or --check found something; 2 usage.\n"
-               "SIGHUP reads the files again: new ones start, vanished ones leave, changed ones start anew.\n"
-               "SIGTERM leaves every cluster; a second one stops at once."};
+  CLI::App app{
+      "vigil-arbiter - a vote without resources, in as many clusters as there are files\n\n"
+      "FILE is a cluster's cluster.toml in which a node with 'arbiter = true' has this machine's links, or a\n"
+      "directory of such files (*.toml). A key in FILE.key (in place of .toml) goes before the one that it names.\n\n"
+      "Exit status: 0 left all clusters; 1 could not start or go on, or --check found something; 2 usage.\n"
+      "SIGHUP reads the files again: new ones start, vanished ones leave, changed ones start anew.\n"
+      "SIGTERM leaves every cluster; a second one stops at once."};
   Arguments arguments;
   app.add_option("FILE", arguments.files, "files and directories")->capture_default_str();
   app.add_flag("--check", arguments.check, "only say what is wrong with the files, and which clusters they are of");
-  app.add_option("--state-dir", arguments.state_dir, "what must survive a restart, a directory for each cluster")->capture_default_str();
-  app.add_option("--run-dir", arguments.run_dir, "where the control sockets are made, CLUSTER.sock")->capture_default_str();
-  app.add_option("--host", arguments.host, "which arbiter this is where a cluster has several (default: the host name)");
+  app.add_option("--state-dir", arguments.state_dir, "what must survive a restart, a directory for each cluster")
+      ->capture_default_str();
+  app.add_option("--run-dir", arguments.run_dir, "where the control sockets are made, CLUSTER.sock")
+      ->capture_default_str();
+  app.add_option("--host", arguments.host,
+                 "which arbiter this is where a cluster has several (default: the host name)");
   app.add_option("--boot-id", arguments.boot_id, "stands for the kernel's boot id where several nodes share a kernel");
   app.add_option("--priority", arguments.priority, "of SCHED_FIFO")->check(CLI::Range(1, 99))->capture_default_str();
-  app.add_option("--cpu", arguments.cpu, "the processor to run on (-1: any)")->check(CLI::Range(-1, 4095))->capture_default_str();
+  app.add_option("--cpu", arguments.cpu, "the processor to run on (-1: any)")
+      ->check(CLI::Range(-1, 4095))
+      ->capture_default_str();
   app.add_flag("--no-realtime", arguments.no_realtime, "stay in the normal scheduling class");
   app.set_version_flag("--version", std::string(vigil::control::release));
   try {

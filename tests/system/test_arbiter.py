@@ -210,6 +210,13 @@ def test_a_broken_cluster_disturbs_no_other(settings):
         first.expect_whole(("alpha", HOST), "mended")
         first.start("beta")
         first.expect_whole(first.everybody(), "all there")
+        # Changed: its key is beside its file now. That cluster alone starts anew.
+        before = first.life_of_arbiter()
+        own_key.write_text(first.key.read_text())
+        own_key.chmod(0o600)
+        arbiter.signal(signal.SIGHUP)
+        expect(wait_until(lambda: first.is_whole(first.everybody()) and first.life_of_arbiter() != before, 20),
+               "a changed file does not start its cluster anew")
         # A second process for the same clusters is refused by each.
         twin = arbiter.spawn()
         arbiter.expect_said("cluster 'second' is not served: lock the state file", "a second process")
