@@ -10,6 +10,7 @@ from lab.stage import expect
 from lab.testing import cluster
 from lab.vigil import cost_of
 
+ALONE = True
 WINDOW_S = 10
 INTERVAL_S = 0.030
 MOST_WAKE_UPS_PER_S = 1.5 / INTERVAL_S + 10
