@@ -56,10 +56,10 @@ class DualStack:
         adapter = node.addresses().get(SERVICE_ADDRESS_6)
         expect(adapter is not None and adapter == self.stage.adapter_of(node),
                f"{node.name} has {SERVICE_ADDRESS_6} on {adapter}, and {SERVICE_ADDRESS} on {self.stage.adapter_of(node)}")
-        told = self.listener.unsolicited(node.mac(adapter), outcome.since_ns)
+        told = self.listener.unsolicited(node.macs()[adapter], outcome.since_ns)
         expect(told, f"no neighbour advertisement to everybody came from {node.name}'s {adapter}")
         for line in told:
-            expect(line["override"] and line["target_mac"] == node.mac(adapter),
+            expect(line["override"] and line["target_mac"] == node.macs()[adapter],
                    f"an advertisement that moves no neighbour's entry: {line}")
         picture = self.probe.snapshot()
         outage = picture.outage_ms(outcome.since_ns)

@@ -68,7 +68,7 @@ def test_two_servers_are_seen(settings):
         for name in ("alpha", "beta", "alpha", "beta", "alpha"):
             mac = lab[name].run("cat", "/sys/class/net/eth0/address").stdout.strip()
             lab.run_client("ip", "neigh", "replace", SERVICE_ADDRESS, "lladdr", mac, "dev", "both")
-            time.sleep(0.05)
+            expect(wait_until(lambda: probe.serving() == name, 5), f"{name} does not answer")  # noqa: B023
         expect(probe.snapshot().violations, "two nodes answered in turns, and the probe did not say so")
 
 

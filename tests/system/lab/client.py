@@ -101,7 +101,7 @@ class Observer:
         self.last = {"at_ns": 0, "asked": 0, "blind_ms": 0.0, "now": []}
         self.runs = []      # of one node's answers, by their end
         self.seen_two = {}  # (nodes, from_ns) -> two owners at one moment
-        nodes = [f"{node.name}={','.join(node.macs())}" for node in lab]
+        nodes = [f"{node.name}={','.join(node.macs().values())}" for node in lab]
         script = pathlib.Path(__file__).with_name("sightings.py")
         with open(self.log, "wb") as out:
             self.process = lab.spawn_client("/usr/bin/python3", str(script), SERVICE_ADDRESS, str(interval_us), str(limit_s),

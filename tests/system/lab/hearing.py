@@ -48,7 +48,7 @@ class Hearing:
     def _macs_of(self, names):
         for name in names:
             if name not in self.macs:
-                self.macs[name] = self.lab[name].macs()
+                self.macs[name] = list(self.lab[name].macs().values())
         return ", ".join(mac for name in sorted(names) for mac in self.macs[name])
 
     def _rules_to(self, receiver):

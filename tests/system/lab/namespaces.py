@@ -173,9 +173,9 @@ class Node:
             f"priority 0; policy drop;\n }}\n}}\n"))
 
     def macs(self):
-        """The hardware addresses of the adapters."""
+        """adapter -> its hardware address."""
         links = json.loads(run("ip", "-n", self.namespace, "-json", "link").stdout)
-        return [link["address"] for link in links if link["ifname"] in ADAPTERS]
+        return {link["ifname"]: link["address"] for link in links if link["ifname"] in ADAPTERS}
 
     def cut_serial(self):
         for line in self.lines():
