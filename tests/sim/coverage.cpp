@@ -34,7 +34,7 @@ constexpr std::array<MachineTable, Coverage::machines> tables = {{
      10,
      {"idle", "awaits proof", "awaits a hook", "adds addresses", "starts", "serves", "restarts", "stops",
       "removes addresses", "stop failed"},
-     {".++++.....", "+.+++.....", "oo.++..oo.", "+o+.++..+.", "o....+o+o.", "oo....+++.", "o...+..o..", "++o+o...++",
+     {".++++.....", "+.+++.....", "oo.++..oo.", "+o+.++..+.", "oo...+o+o.", "oo....+++.", "o...+..o..", "++o+o...++",
       "++oo.....o", ".......o.."}},
     {"group", 5, {"offline", "acquiring", "online", "blocked", "error"}, {".+++o", "+.+++", "++.+o", "o+o.o", "o+oo."}},
 }};
@@ -58,7 +58,7 @@ constexpr const char* message_rows[][Coverage::message_machines] = {
     {"++++o", "+++++", "++o."},  // Report
     {"oo++o", "++ooo", "o+o."},  // ReportAck
     {"++++o", "+++++", "++o."},  // OperatorRequest
-    {"..++.", "+oooo", "o++."},  // OperatorReply
+    {"oo++o", "+oooo", "o++."},  // OperatorReply
     {".....", ".....", "...."},  // JournalShare: the shell's
     {".....", ".....", "...."},  // KeyReport: nobody rotates keys here
     {".....", ".....", "...."},  // KeyAsk

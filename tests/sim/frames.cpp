@@ -141,6 +141,49 @@ void World::take_in(Host& host, const Entry& entry) {
   agenda_.push(read);
 }
 
+// Heartbeats wake nobody: the loop looks at those that have come when it wakes for its own, and concludes from all of
+// them at once.
+void World::see(Host& host) {
+  const std::uint32_t life = host.life;
+  seen_.clear();
+  seen_.swap(host.unseen);
+  std::size_t next = 0;
+  while (next < seen_.size() && host.life == life && !blocked(host)) hear(host, seen_[next++]);
+  for (; next < seen_.size(); ++next)
+    if (host.life == life)
+      host.unseen.push_back(seen_[next]);  // it was held in the middle
+    else
+      drop_frame(seen_[next]);
+}
+
+void World::hear(Host& host, const Entry& entry) {
+  const Event* event = nullptr;
+  if (entry.what == What::heartbeat) {
+    const HeartbeatFrame& frame = heartbeats_[entry.slot];
+    if (believed(host, entry.from, frame.start, frame.heartbeat.incarnation)) {
+      auto& received = std::get<event::HeartbeatReceived>(heartbeat_event_);
+      received.from = entry.from;
+      received.by = entry.link;
+      received.heartbeat = frame.heartbeat;
+      event = &heartbeat_event_;
+    }
+    heartbeats_.drop(entry.slot);
+  } else {
+    const AckFrame& frame = acks_[entry.slot];
+    if (believed(host, entry.from, frame.start, frame.incarnation)) {
+      event_ = event::AckReceived{entry.from, entry.link, frame.incarnation, frame.ack};
+      event = &event_;
+    }
+    acks_.drop(entry.slot);
+  }
+  if (event == nullptr) return;
+  effects_.clear();
+  ++steps_;
+  trace_.mix(static_cast<std::uint64_t>(now_) * 64 + host.id * std::uint64_t{8} + event->index());
+  host.core->hear(machines_[host.id].clock.at(now_), *event, effects_);
+  carry_out(host);
+}
+
 // To the daemon's loop; to its socket buffers while it is frozen, or its machine stands.
 void World::hand_over(Host& host, const Entry& entry) {
   constexpr std::size_t socket_buffer_frames = 400;
@@ -150,28 +193,11 @@ void World::hand_over(Host& host, const Entry& entry) {
     host.inbox.push_back(entry);
     return;
   }
+  if (entry.what == What::heartbeat || entry.what == What::ack) {
+    host.unseen.push_back(entry);
+    return;
+  }
   switch (entry.what) {
-    case What::heartbeat: {
-      const HeartbeatFrame& frame = heartbeats_[entry.slot];
-      const bool believe = believed(host, entry.from, frame.start, frame.heartbeat.incarnation);
-      if (believe) {
-        auto& received = std::get<event::HeartbeatReceived>(heartbeat_event_);
-        received.from = entry.from;
-        received.by = entry.link;
-        received.heartbeat = frame.heartbeat;
-      }
-      heartbeats_.drop(entry.slot);
-      if (believe) step(host, heartbeat_event_);
-      return;
-    }
-    case What::ack: {
-      const AckFrame& frame = acks_[entry.slot];
-      const bool believe = believed(host, entry.from, frame.start, frame.incarnation);
-      if (believe) event_ = event::AckReceived{entry.from, entry.link, frame.incarnation, frame.ack};
-      acks_.drop(entry.slot);
-      if (believe) step(host, event_);
-      return;
-    }
     case What::message: {
       const MessageFrame& frame = messages_[entry.slot];
       const bool believe = entry.from == host.id ? frame.start == host.start

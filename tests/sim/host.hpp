@@ -99,6 +99,7 @@ struct Host {
   SimTime goes_on_at = 0;
   std::vector<Entry> inbox;  // what came in while held, from inbox_next on
   std::size_t inbox_next = 0;
+  std::vector<Entry> unseen;   // heartbeats that have come and were not looked at
   std::vector<Effect> outbox;  // effects not carried out yet, from outbox_next on
   std::size_t outbox_next = 0;
   Stamp committed;  // as last told to the checker

@@ -87,6 +87,8 @@ void World::end_daemon(Host& host) {
   for (; host.inbox_next < host.inbox.size(); ++host.inbox_next) drop_frame(host.inbox[host.inbox_next]);
   host.inbox.clear();
   host.inbox_next = 0;
+  for (const Entry& entry : host.unseen) drop_frame(entry);
+  host.unseen.clear();
   host.outbox.clear();
   host.outbox_next = 0;
   host.paused = false;

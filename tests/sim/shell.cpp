@@ -77,8 +77,9 @@ void World::timer(Host& host) {
     return at(host.busy_until, What::timer, host.id);
   }
   const Instant now = machines_[host.id].clock.at(now_);
-  if (host.core->next_deadline() <= now) return step(host, event_ = event::Tick{});
-  arm(host);
+  if (host.core->next_deadline() > now) return arm(host);
+  see(host);
+  if (host.core && !blocked(host)) step(host, event_ = event::Tick{});
 }
 
 // ---- effects --------------------------------------------------------------------------------------

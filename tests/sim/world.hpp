@@ -55,6 +55,8 @@ class World {
   void send_ack(Host& host, const effect::SendAck& send);
   void send_message(Host& host, const effect::SendMessage& send);
   void arrive(const Entry& entry);
+  void see(Host& host);
+  void hear(Host& host, const Entry& entry);
   void hand_over(Host& host, const Entry& entry);
   void tell(Host& host, const Entry& entry);
   void notice(Host& host, What what, std::uint8_t link, std::uint32_t slot);
@@ -173,6 +175,7 @@ class World {
   std::size_t hosts_used_ = 0;  // by the last run
   Pool<HeartbeatFrame> heartbeats_;
   Pool<AckFrame> acks_;
+  std::vector<Entry> seen_;  // by the look under way
   Pool<MessageFrame> messages_;
   Pool<PendingWrite> writes_;
   Pool<AddressJob> address_jobs_;
