@@ -17,11 +17,24 @@ Status SocketLink::start() {
   return status;
 }
 
+namespace {
+
+// Heartbeats of 63 peers wait here for an interval, each counted as a page of the driver's or so. Best effort: more
+// than net.core.rmem_max takes CAP_NET_ADMIN.
+void prepare_to_wait(int socket) {
+  constexpr int room = 1024 * 1024;
+  if (::setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
+    ::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+  const int yes = 1;
+  ::setsockopt(socket, SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes);
+}
+
+}  // namespace
+
 Status SocketLink::add_receiver(std::uint32_t tag, Ring& ring, Share share) {
   Result<Fd> made = make_socket(share);
   if (!made) return made.error();
-  const int yes = 1;
-  if (share == Share::beats) ::setsockopt(made->get(), SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes);
+  if (share == Share::beats) prepare_to_wait(made->get());
   Result<SourceId> source = ring.receive(made->get(), *this, tag);
   if (!source) return source.error();
   receivers_[tag] = {&ring, std::move(*made), *source};

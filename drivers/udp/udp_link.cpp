@@ -108,12 +108,14 @@ Result<Fd> UdpLink::make_socket(Share share) {
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer) != 0)
     ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
   const int yes = 1;
-  if (share != Share::everything) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+  if (share == Share::beats) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
   const Address local = address_of(options_.local);
   if (::bind(fd.get(), &local.any, address_size()) != 0)
     return Error::from_errno(what + " port " + std::to_string(options_.port) +
                                  " (give the interface its boot address, and the port to nobody else)",
                              errno);
+  // Bound alone, so that a port which another process has is told; only then it lets the second one in.
+  if (share == Share::urgent) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
   if (share == Share::beats)
     if (Status shared = share_out(fd.get()); !shared) return shared.error();
   addresses_.clear();

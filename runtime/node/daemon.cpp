@@ -386,7 +386,8 @@ void Daemon::tell_time(Instant now) {
 
 void Daemon::on_wake(const WakeUp& wake) {
   const Duration late = lateness_.observe(wake.slept_from, wake.deadline, wake.woke);
-  if (late * 2 >= config_.timing.interval) feed(event::Late{late});
+  // Only noted: nothing is judged before everything that waits is heard.
+  if (late * 2 >= config_.timing.interval) hear(event::Late{late});
 }
 
 void Daemon::conclude() {

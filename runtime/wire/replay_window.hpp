@@ -1,7 +1,8 @@
 // Which sequence numbers of one stream were seen: a frame is believed once.
 //
 // The window slides with the highest number seen; below it by `width` or more, everything counts as
-// seen. 256 outlasts the reordering of a burst of fragments to several peers on one link.
+// seen. 1,024 outlasts a burst of fragments to 63 peers on one link that the heartbeat behind it has overtaken:
+// heartbeats have a socket of their own.
 #pragma once
 
 #include <bitset>
@@ -11,7 +12,7 @@ namespace vigil::wire {
 
 class ReplayWindow {
  public:
-  static constexpr std::uint64_t width = 256;
+  static constexpr std::uint64_t width = 1024;
 
   std::uint64_t highest() const { return highest_; }
 

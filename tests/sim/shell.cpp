@@ -255,7 +255,11 @@ void World::wake(Host& host) {
   const auto held_again = [&] { return host.life != life || blocked(host); };
   if (held_again()) return;
   const Duration lateness = machines_[host.id].clock.at(now_) - host.core->next_deadline();
-  if (lateness.ns > 0) step(host, event_ = event::Late{lateness});
+  if (lateness.ns > 0) {  // noted; what waits is heard before anything is judged
+    effects_.clear();
+    host.core->hear(machines_[host.id].clock.at(now_), event_ = event::Late{lateness}, effects_);
+    carry_out(host);
+  }
   while (!held_again() && host.inbox_next < host.inbox.size()) {
     const Entry entry = host.inbox[host.inbox_next++];
     hand_over(host, entry);

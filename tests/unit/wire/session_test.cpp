@@ -172,15 +172,15 @@ void reordering_is_tolerated_within_window_and_time(void**) {
   Node b(1, 22);
   introduce(a, b);
   std::vector<Frame> frames;
-  for (int i = 0; i < 600; ++i) frames.push_back(a.send());
-  assert_true(b.receive(frames[299]).is_delivered());
-  for (std::size_t i = 299; i-- > 44;) assert_true(b.receive(frames[i]).is_delivered());
-  assert_int_equal(drop_of(b.receive(frames[43])), Drop::replayed);  // 256 below the newest
-  assert_true(b.receive(frames[599]).is_delivered());
+  for (int i = 0; i < 2'400; ++i) frames.push_back(a.send());
+  assert_true(b.receive(frames[1'199]).is_delivered());
+  for (std::size_t i = 1'199; i-- > 176;) assert_true(b.receive(frames[i]).is_delivered());
+  assert_int_equal(drop_of(b.receive(frames[175])), Drop::replayed);  // 1,024 below the newest
+  assert_true(b.receive(frames[2'399]).is_delivered());
   pass(Duration::from_ms(100));
-  assert_true(b.receive(frames[598]).is_delivered());
+  assert_true(b.receive(frames[2'398]).is_delivered());
   pass(Duration::from_ms(1));
-  assert_int_equal(drop_of(b.receive(frames[597])), Drop::late);  // overtaken too long ago
+  assert_int_equal(drop_of(b.receive(frames[2'397])), Drop::late);  // overtaken too long ago
 }
 
 // The attacker plays what link 0 heard into link 1, which never heard it, after the sender died.
