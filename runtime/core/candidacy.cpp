@@ -441,7 +441,8 @@ void Membership::commit(const MembershipContext& context, Effects& effects) {
   coordinator_.set_agreement(agree_us_);
   notes_.committed(context.now, proposing.record, effects);
   install(context, proposing.record, leases, effects);
-  if (proposing.tie_breaker && tie_breaker_.epoch() == proposing.record.stamp.epoch)
+  // Won for this view, and answered. A reading that is under way when a later record is committed says nothing yet.
+  if (new_view && proposing.tie_breaker && tie_breaker_.epoch() == proposing.record.stamp.epoch)
     lease_.on_tie_breaker(tie_breaker_.epoch(), tie_breaker_.asked_at());
   coordinator_.on_committed(committed_, effects);
   propose_state(context, effects);
