@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "runtime/base/seeded_bugs.hpp"
+#include "runtime/core/key_rotation.hpp"
 #include "runtime/core/membership.hpp"
 #include "runtime/core/quorum.hpp"
 
@@ -317,6 +318,7 @@ void Membership::set_state(const MembershipContext& context, const Preparing& pr
         absent.add(static_cast<NodeId>(i));
     distrust_absent(config_, absent, record.state);
   }
+  if (!wanted.joining.empty()) spread_again(wanted.members & base.view.members, record.state.keys);
   for (NodeId node : preparing.vouched) count_as_down(config_, node, record.state);
   NodeFacts known = facts(context);
   known.ready = wanted.members;

@@ -15,6 +15,11 @@ void apply_key_report(NodeId from, const KeyReport& report, KeyState& keys) {
   keys.done.add(from);
 }
 
+void spread_again(NodeSet staying, KeyState& keys) {
+  if (keys.phase == KeyPhase::switching)
+    keys = {KeyPhase::spreading, keys.active, keys.next, keys.print, staying};
+}
+
 void advance_keys(NodeSet members, KeyState& keys) {
   if (keys.phase == KeyPhase::spreading && !keys.done.intersects(members))
     keys = {KeyPhase::settled, keys.active, 0, 0, {}};
