@@ -23,7 +23,7 @@ void World::spread(Pool<Frame>& pool, std::uint32_t slot, What what, const Host&
 // Some frames travel as bytes.
 template <typename Frame>
 void World::encode_now_and_then(const Host& host, Frame& frame) {
-  if (codec_.takes_this_one() && !codec_.carry(host.id, frame))
+  if ((codec_.takes_this_one() || host.release == Release::newer) && !codec_.carry(host.id, frame, host.release))
     checker_.fail(Invariant::wire, now_, "a frame did not come out of the codec as it went in");
 }
 
@@ -35,6 +35,7 @@ void World::send_heartbeat(Host& host, const effect::SendHeartbeat& send) {
   frame.heartbeat.link = send.link;
   frame.heartbeat.sent_ns = machines_[host.id].clock.at(now_).ns;
   frame.start = host.start;
+  if (scenario_.rotates) frame.key = sealing_key(host);
   encode_now_and_then(host, frame);
   const std::size_t bytes = network_.lengths_matter() ? Codec::bytes_of(frame.heartbeat) : 0;
   for (const Network::Ear ear : network_.ears(host.id, send.link))
@@ -46,7 +47,7 @@ void World::send_ack(Host& host, const effect::SendAck& send) {
   if (send.ack.lease_acknowledged)
     checker_.acknowledging(now_, host.id, send.to, host.newest_incarnation[send.to], send.ack.sent_ns);
   const std::uint32_t slot = acks_.take();
-  acks_[slot] = {send.ack, host.incarnation, host.start};
+  acks_[slot] = {send.ack, host.incarnation, host.start, scenario_.rotates ? sealing_key(host) : SimKey{}};
   encode_now_and_then(host, acks_[slot]);
   const std::size_t bytes = network_.lengths_matter() ? Codec::bytes_of(acks_[slot].ack) : 0;
   for (const Network::Ear ear : network_.ears(host.id, send.by))
@@ -56,14 +57,15 @@ void World::send_ack(Host& host, const effect::SendAck& send) {
 
 // On every link that works, serial lines only where nothing else is left; to itself, at once.
 void World::send_message(Host& host, const effect::SendMessage& send) {
+  if (ambush_ != Ambush::none && ambushed_at(host, send.message)) return;
   checker_.sending(now_, host.id, send.message);
-  if (ambush_ && std::holds_alternative<Accept>(send.message)) spring_ambush(host);
   trace_.message(now_, host.id, send.to, send.message);
   const std::uint32_t slot = messages_.take();
   MessageFrame& frame = messages_[slot];
   frame.message = send.message;
   frame.incarnation = host.incarnation;
   frame.start = host.start;
+  if (scenario_.rotates) frame.key = sealing_key(host);
   if (send.to == host.id) {
     agenda_.push({now_ + 1, 0, slot, 0, What::message, host.id, host.id, 0});
     return;
@@ -91,6 +93,7 @@ void World::drop_frame(const Entry& entry) {
   if (entry.what == What::persisted) writes_.drop(entry.slot);
   if (entry.what == What::address_end) address_jobs_.drop(entry.slot);
   if (entry.what == What::agent_end) agent_jobs_.drop(entry.slot);
+  if (entry.what == What::register_answer) register_uses_.drop(entry.slot);
 }
 
 void World::arrive(const Entry& entry) {
@@ -112,7 +115,8 @@ void World::hand_over(Host& host, const Entry& entry) {
   switch (entry.what) {
     case What::heartbeat: {
       const HeartbeatFrame& frame = heartbeats_[entry.slot];
-      const bool believe = believed(host, entry.from, frame.start, frame.heartbeat.incarnation);
+      const bool believe = (!scenario_.rotates || opens(host, frame.key)) &&
+                           believed(host, entry.from, frame.start, frame.heartbeat.incarnation);
       if (believe) {
         auto& received = std::get<event::HeartbeatReceived>(heartbeat_event_);
         received.from = entry.from;
@@ -125,7 +129,8 @@ void World::hand_over(Host& host, const Entry& entry) {
     }
     case What::ack: {
       const AckFrame& frame = acks_[entry.slot];
-      const bool believe = believed(host, entry.from, frame.start, frame.incarnation);
+      const bool believe =
+          (!scenario_.rotates || opens(host, frame.key)) && believed(host, entry.from, frame.start, frame.incarnation);
       if (believe) event_ = event::AckReceived{entry.from, entry.link, frame.incarnation, frame.ack};
       acks_.drop(entry.slot);
       if (believe) step(host, event_);
@@ -133,8 +138,11 @@ void World::hand_over(Host& host, const Entry& entry) {
     }
     case What::message: {
       const MessageFrame& frame = messages_[entry.slot];
-      const bool believe = entry.from == host.id ? frame.start == host.start
-                                                 : believed(host, entry.from, frame.start, frame.incarnation);
+      const bool own = entry.from == host.id;
+      bool believe = own ? frame.start == host.start
+                         : (!scenario_.rotates || opens(host, frame.key)) &&
+                               believed(host, entry.from, frame.start, frame.incarnation);
+      if (believe && heard_of_key(host, entry.from, frame.incarnation, frame.message)) believe = false;
       if (believe) {
         checker_.receiving(host.id, frame.message);
         coverage_.message(frame.message, host.phases);
@@ -171,6 +179,20 @@ void World::tell(Host& host, const Entry& entry) {
       const int status = job.outcome == event::AgentOutcome::ok ? 0 : 1;
       return step(host, event_ = event::AgentDone{job.work.request, job.outcome, status, Duration{now_ - job.began}});
     }
+    case What::keys_stored:
+      return keys_told(host);
+    case What::register_answer: {
+      const RegisterUse job = register_uses_[entry.slot];
+      register_uses_.drop(entry.slot);
+      if (!host.register_asked || job.number != host.register_uses) return;  // given up meanwhile
+      host.register_asked = false;
+      const bool ok = job.used && job.reachable && job.in_time;
+      checker_.tie_breaker_read(host.id, ok, job.asked.ns, job.held);
+      coverage_.tie_breaker_used(job.use, ok, job.held, host.core->committed().view);
+      trace_.line(now_, host.id, "hears of the tie-breaker: %s %llu.%d", ok ? "held for" : "failed",
+                  static_cast<unsigned long long>(job.held.counter), job.held.proposer + 1);
+      return step(host, event_ = event::TieBreakerDone{job.use.request, ok, ok ? job.held : Epoch{}});
+    }
     case What::monitor:
       return step(host, event_ = event::ApplicationFailed{entry.link, entry.slot});
     case What::cleaned:
@@ -192,6 +214,7 @@ void World::tell(Host& host, const Entry& entry) {
 
 bool World::believed(Host& host, NodeId from, std::uint32_t start, Incarnation incarnation) {
   if (start < host.newest_start[from]) return false;
+  if (scenario_.tells_time && start > host.newest_start[from]) at(now_ + 1, What::hear_clock, host.id, from);
   host.newest_start[from] = start;
   host.newest_incarnation[from] = incarnation;
   return true;
