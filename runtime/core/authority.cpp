@@ -74,6 +74,7 @@ Authority authority_of(const ClusterConfig& config, const Ballot& ballot) {
   const bool other_file = base.view.exists() && base.state.config_hash != config.hash;
   const bool every_voter = (ballot.promised | ballot.vouched).includes(rule.voters) &&
                            !(other_file && may_go_on_without(ballot, ballot.recovering | ballot.vouched));
+  if (seeded_bug(Bug::start_without_every_voter) && rule.is_quorum(ballot.promised)) return Authority::cold_start;
   if (decides_by_own_quorum(config, base.view)) {
     if (decided_by_own_quorum(ballot)) return ballot.vouched.empty() ? Authority::strict : Authority::unanimous;
     return every_voter ? Authority::cold_start : Authority::none;

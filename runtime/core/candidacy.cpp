@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "runtime/base/seeded_bugs.hpp"
+#include "runtime/core/key_rotation.hpp"
 #include "runtime/core/membership.hpp"
 #include "runtime/core/quorum.hpp"
 
@@ -42,7 +43,7 @@ bool Membership::could_be_decided(const MembershipContext& context, const Desire
 
 // The rule follows the members once everybody may know that the view is decided.
 bool Membership::change_of_rule_due(const Record& base, const DesiredView& desired) const {
-  return committed_.stamp == base.stamp && !desired.changes(base.view) && leases_follow_ &&
+  return committed_.stamp == base.stamp && !desired.changes(base.view) && (leases_follow_ || seeded_bug(Bug::rule_outruns_leases)) &&
          rule_change_due(config_, base, base.view.members - base.state.leaving);
 }
 
@@ -202,7 +203,8 @@ void Membership::go_on_with_promises(const MembershipContext& context, Preparing
   ballot.tie_breaker = true;
   if (authority_of(config_, ballot) == Authority::none) return;
   if (first_win_.is_genesis()) first_win_ = preparing.epoch;
-  tie_breaker_.win(context.now, preparing.epoch, std::max(preparing.base.stamp.epoch, won_in_vain_), effects);
+  const Epoch known = seeded_bug(Bug::win_over_unknown_epoch) ? preparing.epoch : std::max(preparing.base.stamp.epoch, won_in_vain_);
+  tie_breaker_.win(context.now, preparing.epoch, known, effects);
 }
 
 // It was won after all, when the answer had been given up: this life alone could have used that epoch, and has not.
@@ -317,6 +319,7 @@ void Membership::set_state(const MembershipContext& context, const Preparing& pr
         absent.add(static_cast<NodeId>(i));
     distrust_absent(config_, absent, record.state);
   }
+  if (!wanted.joining.empty()) spread_again(wanted.members & base.view.members, record.state.keys);
   for (NodeId node : preparing.vouched) count_as_down(config_, node, record.state);
   NodeFacts known = facts(context);
   known.ready = wanted.members;
@@ -348,7 +351,7 @@ void Membership::propose_view(const MembershipContext& context, Authority author
   proposing.tie_breaker = preparing.tie_breaker;
   proposing.leases_over = preparing.leases_over;
   // Whom they acknowledged last, those who are down cannot tell.
-  if (!preparing.vouched.empty())
+  if (!preparing.vouched.empty() && !seeded_bug(Bug::vouched_leases_forgotten))
     for (NodeId node : base.view.members - wanted.members)
       proposing.leases_over[node] = later(proposing.leases_over[node], context.now + outlast(longest_lease));
   proposing.started = context.now;
@@ -441,7 +444,8 @@ void Membership::commit(const MembershipContext& context, Effects& effects) {
   coordinator_.set_agreement(agree_us_);
   notes_.committed(context.now, proposing.record, effects);
   install(context, proposing.record, leases, effects);
-  if (proposing.tie_breaker && tie_breaker_.epoch() == proposing.record.stamp.epoch)
+  // Won for this view, and answered. A reading that is under way when a later record is committed says nothing yet.
+  if ((new_view || seeded_bug(Bug::reading_counts_unanswered)) && proposing.tie_breaker && tie_breaker_.epoch() == proposing.record.stamp.epoch)
     lease_.on_tie_breaker(tie_breaker_.epoch(), tie_breaker_.asked_at());
   coordinator_.on_committed(committed_, effects);
   propose_state(context, effects);

@@ -75,7 +75,10 @@ void Coordinator::on_operator(NodeId from, const OperatorRequest& request, const
 bool Coordinator::next_state(const NodeFacts& facts, ClusterState& state) {
   if (!leading_) return false;
   place(config_, committed_.view, facts, draft_);
-  advance_keys(committed_.view.members, draft_.keys);
+  // Those that an operator vouched for may be a majority when they are back: they must hear this view, and not each
+  // other alone under the old key.
+  if (committed_.view.rule.kind != QuorumKind::overridden || seeded_bug(Bug::rotates_when_overridden))
+    advance_keys(committed_.view.members, draft_.keys);
   // An answer owed for a change that was undone again still needs a commit to carry it.
   const bool owes = !acks_.empty() || !replies_.empty();
   if (draft_ == committed_.state && !committed_.joint() && !owes) return false;

@@ -1,7 +1,8 @@
 // Decides how far a rotation of the cluster key has come: what the coordinator makes of the members' words.
 //
 //     settled --begin--> spreading --all members hold it--> switching --all members send under it--> settled
-//                            |
+//                            |  ^                           |
+//                            |  +------ somebody joins -----+
 //                            +-- nobody who holds it is left: given up
 //
 // The phase and who has done its part are committed cluster state, so a coordinator that dies leaves a rotation
@@ -20,6 +21,11 @@ namespace vigil {
 
 // Takes one member's word into the draft. Whatever does not fit the phase is an old word, and ignored.
 void apply_key_report(NodeId from, const KeyReport& report, KeyState& keys);
+
+// A view is to take somebody in. Who joins while the next key is sent under may not hold it, and would hear nobody: it
+// spreads once more, from those who were members before and have it on their disks. They are among `staying`, in
+// whatever life.
+void spread_again(NodeSet staying, KeyState& keys);
 
 // The next phase, where the members are through with this one.
 void advance_keys(NodeSet members, KeyState& keys);

@@ -16,6 +16,8 @@ static_assert(crypto_box_PUBLICKEYBYTES == 32);
 static_assert(crypto_box_SECRETKEYBYTES == 32);
 static_assert(sizeof(KeyOffer::sealed) == cluster_key_bytes + crypto_box_SEALBYTES);
 
+std::uint8_t successor(std::uint8_t id) { return static_cast<std::uint8_t>(id % 255 + 1); }
+
 struct Secret {
   std::array<std::uint8_t, cluster_key_bytes> bytes{};
   ~Secret() { sodium_memzero(bytes.data(), bytes.size()); }
@@ -88,8 +90,7 @@ void KeyKeeper::rotate(std::uint64_t operation, std::span<const std::uint8_t> gi
   if (begun_ || state.phase != KeyPhase::settled)
     return refuse("another rotation is under way; 'vigil status' shows how far it is");
   if (ring_.active() != keys_.active()) return refuse("this node has not caught up with the cluster's key; try again in a moment");
-  const std::uint8_t active = keys_.active();
-  auto next = static_cast<std::uint8_t>(active % 255 + 1);
+  const std::uint8_t next = successor(keys_.active());
   if (keys_.has(next)) forget(next);  // of a rotation that was given up
   Secret secret;
   if (given.size() == secret.bytes.size())
@@ -141,8 +142,17 @@ void KeyKeeper::follow_begun(const KeyContext& context) {
   if (stored()) tell(context, KeyStep::begin, begun.id, begun.print);
 }
 
+void KeyKeeper::send_under(std::uint8_t id) {
+  if (!keys_.has(id)) return;
+  if (ring_.active() != id) (void)ring_.activate(id).ok();
+  if (keys_.active() == id) return;
+  keys_.activate(id);
+  changed();
+}
+
 void KeyKeeper::follow_spreading(const KeyContext& context) {
   const KeyState& state = context.committed->state.keys;
+  send_under(state.active);  // the next one was sent under before, and somebody joined who does not hold it
   if (!holds(state.next, state.print)) return ask(context);
   if (stored() && !state.done.has(context.self)) tell(context, KeyStep::holds, state.next, state.print);
 }
@@ -150,11 +160,7 @@ void KeyKeeper::follow_spreading(const KeyContext& context) {
 void KeyKeeper::follow_switching(const KeyContext& context) {
   const KeyState& state = context.committed->state.keys;
   if (!holds(state.next, state.print)) return ask(context);
-  if (ring_.active() != state.next) (void)ring_.activate(state.next).ok();
-  if (keys_.active() != state.next) {
-    keys_.activate(state.next);
-    changed();
-  }
+  send_under(state.next);
   if (stored() && !state.done.has(context.self)) tell(context, KeyStep::sends, state.next, state.print);
 }
 
@@ -163,14 +169,12 @@ void KeyKeeper::follow_settled(const KeyContext& context) {
   sodium_memzero(secret_key_.data(), secret_key_.size());
   const std::uint8_t active = context.committed->state.keys.active;
   if (active == 0 || !keys_.has(active)) return;
-  if (ring_.active() != active) (void)ring_.activate(active).ok();
-  if (keys_.active() != active) {
-    keys_.activate(active);
-    changed();
-  }
+  send_under(active);
   BoundedVector<std::uint8_t, KeySet::capacity> old;
+  // Who has just come back may hold a record from before the next key was decided on: that key is not given up yet.
+  const std::uint8_t to_come = context.member ? 0 : successor(active);
   keys_.each([&](std::uint8_t id, const ClusterKey&) {
-    if (id != active && !(begun_ && begun_->id == id)) old.push(id);
+    if (id != active && id != to_come && !(begun_ && begun_->id == id)) old.push(id);
   });
   for (const std::uint8_t id : old) {
     forget(id);
@@ -228,12 +232,20 @@ void KeyKeeper::on_offer(const KeyOffer& offer, const KeyContext& context) {
     log_.write(LogLevel::error, "the next cluster key cannot be taken: ", added.error().message);
 }
 
+// Whoever sends under the next key knows that all members hold it, so that is followed at once: two nodes that were away
+// together would otherwise go on hearing each other under the old one. Back, only when nobody is heard under the own.
 void KeyKeeper::follow_frames(const KeyContext& context, const wire::Session& session) {
-  if (context.member || context.now - session.heard_under(ring_.active()) < recent) return;
+  if (context.member) return;
+  const auto heard_of_late = [&](std::uint8_t id) { return context.now - session.heard_under(id) < recent; };
+  const std::uint8_t own = ring_.active();
+  const std::uint8_t next = successor(own);
   std::uint8_t heard = 0;
-  keys_.each([&](std::uint8_t id, const ClusterKey&) {
-    if (context.now - session.heard_under(id) < recent) heard = id;
-  });
+  if (keys_.has(next) && heard_of_late(next))
+    heard = next;
+  else if (!heard_of_late(own))
+    keys_.each([&](std::uint8_t id, const ClusterKey&) {
+      if (heard_of_late(id)) heard = id;
+    });
   if (heard == 0) return;
   log_.write(LogLevel::notice, "the others send under cluster key ", std::to_string(heard), ": so does this node");
   (void)ring_.activate(heard).ok();

@@ -77,6 +77,7 @@ class KeyKeeper : private KeyStoreListener {
   Status add(std::uint8_t id, ClusterKey::Bytes bytes);
   void forget(std::uint8_t id);
   void changed();
+  void send_under(std::uint8_t id);
   void follow_begun(const KeyContext& context);
   void follow_spreading(const KeyContext& context);
   void follow_switching(const KeyContext& context);

@@ -3,6 +3,7 @@
 // the timers. A group whose scripts hang for ever may be about meanwhile; it must cost the others nothing (I7).
 #include <algorithm>
 
+#include "tests/sim/votes.hpp"
 #include "tests/sim/world.hpp"
 
 namespace vigil::sim {
@@ -21,6 +22,13 @@ SimTime Scenario::takeover_bound_ns() const {
   const SimTime work = about_at_most(address_ns) * 2 + about_at_most(script_ns) * scripts;
   const SimTime slowest = (silence + vote).ns * 100 / (100 - drift_percent);
   return (slowest + on_the_way + work) / 100 * takeover_percent;
+}
+
+// What half of the votes take longer: the head start of the coordinator's half, and the register: to win it, and to
+// read it on, as the view lives by it.
+SimTime World::tie_break_ns() const {
+  const Duration wait = scenario_.config.timing.tie_head_start() + scenario_.config.timing.interval;
+  return wait.ns * 100 / (100 - drift_percent) + about_at_most(scenario_.register_ns) * 6;
 }
 
 // Without a fence, or an operator's word, only these can be taken over.
@@ -57,7 +65,8 @@ bool World::begin_exam() {
   for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g) {
     if (!can_be_taken_over(g, *record)) continue;
     const NodeId owner = record->state.groups[g].owner;
-    if (!record->view.is_quorum(record->view.members - NodeSet::of(owner))) continue;
+    const NodeSet left = record->view.members - NodeSet::of(owner);
+    if (!decides(record->view, left, true)) continue;
     exam_owner_ = owner;
     exam_groups_ = 0;
     for (std::size_t other = g; other < scenario_.config.groups.size(); ++other)
@@ -66,6 +75,7 @@ bool World::begin_exam() {
     // A node on whose lease nobody could speak, because an operator vouched for it, is waited for as long as any
     // lease there is; holders wait for the leases of all expelled nodes together.
     exam_bound_ = scenario_.takeover_bound_ns();
+    if (!decides(record->view, left, false)) exam_bound_ += tie_break_ns() / 100 * scenario_.takeover_percent;
     if (checker_.vouched()) exam_bound_ += outlast(longest_lease).ns * 100 / (100 - drift_percent);
     // Nothing else goes wrong: no disk that was to fail its next write.
     for (Host& host : hosts_) host.mischief.write_fails = false;

@@ -6,7 +6,7 @@ namespace vigil::sim {
 
 void World::power_on(Host& host) {
   Machine& machine = machines_[host.id];
-  if (machine.powered) return;
+  if (machine.powered || (host.vouched_for && !calm_)) return;
   machine.powered = true;
   machine.lose_everything();
   const std::int64_t rate = scenario_.drift_ppm == 0 ? 0
@@ -35,6 +35,8 @@ void World::start_daemon(Host& host) {
   host.newest_incarnation.fill({});
   host.armed_at = sim_never;
   host.agent_up = true;
+  host.register_uses = 0;
+  host.register_asked = false;
   host.monitored.fill(false);
   machine.daemon = host.incarnation;
   trace_.line(now_, host.id, "the daemon starts, life %u", host.start);
@@ -49,8 +51,19 @@ void World::start_daemon(Host& host) {
   host.core->phases(machine.clock.at(now_), host.phases);
   for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g)
     host.group_phases[g] = host.core->committed().state.groups[g].phase;
+  host.view = host.core->committed().view;
   checker_.started(now_, host.id, host.committed, host.accepted, host.other_file);
   soundness_.node[host.id] = now_;
+  if (scenario_.rotates) {
+    keys_start(host);
+    checker_.keys_changed(now_, host.id, host.key.keys, host.key.sending);
+    at(now_ + Duration::from_ms(100).ns, What::key_tick, host.id);
+  }
+  if (scenario_.tells_time) {
+    if (host.release != Release::older) checker_.clock_set(host.id, host.wall_error_ns, false);
+    tell_own_clock(host);
+    at(now_ + Duration::from_s(10).ns, What::greet, host.id);
+  }
   const std::size_t adapters = scenario_.config.nodes[host.id].adapters.size();
   for (std::size_t i = 0; i < adapters; ++i) {
     const bool carrier = network_.has_carrier(host.id, static_cast<AdapterIndex>(i));
@@ -79,6 +92,7 @@ void World::cleaned(Host& host) {
 // The daemon's process is gone, with all that was in its memory.
 void World::end_daemon(Host& host) {
   if (!host.core) return;
+  keys_end(host);
   host.core.reset();
   ++host.life;
   machines_[host.id].daemon = {};

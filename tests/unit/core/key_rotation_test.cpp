@@ -69,6 +69,24 @@ void without_a_holder_it_is_given_up(void**) {
   assert_int_equal(keys.phase, KeyPhase::spreading);  // it can be fetched from node 2
 }
 
+// Who joins while the next key is sent under may not hold it.
+void who_joins_late_is_given_it_first(void**) {
+  KeyState keys = switching();
+  say(keys, 0, KeyStep::sends, 2, 2);
+  spread_again(three, keys);
+  assert_true((keys == KeyState{KeyPhase::spreading, 1, 2, print, three}));
+  const NodeSet four = NodeSet::from_bits(0b1111);
+  advance_keys(four, keys);
+  assert_int_equal(keys.phase, KeyPhase::spreading);
+  say(keys, 3, KeyStep::holds);
+  advance_keys(four, keys);
+  assert_int_equal(keys.phase, KeyPhase::switching);
+  const KeyState spreading = begun();
+  keys = spreading;
+  spread_again(three, keys);
+  assert_true(keys == spreading);
+}
+
 void old_and_foreign_words_change_nothing(void**) {
   const KeyState spreading = begun();
   KeyState keys = spreading;
@@ -99,6 +117,7 @@ int main() {
       cmocka_unit_test(all_members_take_each_step),
       cmocka_unit_test(who_leaves_is_not_waited_for_and_who_comes_is),
       cmocka_unit_test(without_a_holder_it_is_given_up),
+      cmocka_unit_test(who_joins_late_is_given_it_first),
       cmocka_unit_test(old_and_foreign_words_change_nothing),
   };
   return cmocka_run_group_tests_name("core/key_rotation", tests, nullptr, nullptr);
