@@ -19,7 +19,7 @@ MOST_MEMORY_KB = 30 * 1024
 # takes some 5 us. Virtual machines take several times that for everything that the kernel does here, and
 # the nodes' kernel does the switch's work too: the bound stretches with what the machine takes.
 MOST_PERCENT_OF_A_CORE = 1.0
-ONE_PERCENT_WAKE_UP_US = 25.0
+ONE_PERCENT_WAKE_UP_US = 15.0
 
 
 def wake_up_us(wakes=500):
