@@ -2,6 +2,7 @@
 // decides with the real rules. Messages are lost, disks fail, the maker of the key dies.
 #include "runtime/node/key_keeper.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <string>
@@ -122,7 +123,8 @@ struct Cluster {
         if (node->ring.has(static_cast<std::uint8_t>(other)) != (other == id)) return false;
       if (node->file() != text) return false;
     }
-    return text.starts_with("vigil keys\n" + std::to_string(id) + " ");
+    const bool alone = std::count(text.begin(), text.end(), '\n') == 2;
+    return alone && text.starts_with("vigil keys\n" + std::to_string(id) + " ");
   }
 
   test::Directory directory;
