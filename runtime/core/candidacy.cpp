@@ -43,7 +43,7 @@ bool Membership::could_be_decided(const MembershipContext& context, const Desire
 
 // The rule follows the members once everybody may know that the view is decided.
 bool Membership::change_of_rule_due(const Record& base, const DesiredView& desired) const {
-  return committed_.stamp == base.stamp && !desired.changes(base.view) && (leases_follow_ || seeded_bug(Bug::rule_outruns_leases)) &&
+  return committed_.stamp == base.stamp && !desired.changes(base.view) && leases_follow_ &&
          rule_change_due(config_, base, base.view.members - base.state.leaving);
 }
 
@@ -351,7 +351,7 @@ void Membership::propose_view(const MembershipContext& context, Authority author
   proposing.tie_breaker = preparing.tie_breaker;
   proposing.leases_over = preparing.leases_over;
   // Whom they acknowledged last, those who are down cannot tell.
-  if (!preparing.vouched.empty() && !seeded_bug(Bug::vouched_leases_forgotten))
+  if (!preparing.vouched.empty())
     for (NodeId node : base.view.members - wanted.members)
       proposing.leases_over[node] = later(proposing.leases_over[node], context.now + outlast(longest_lease));
   proposing.started = context.now;

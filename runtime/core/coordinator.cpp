@@ -77,7 +77,7 @@ bool Coordinator::next_state(const NodeFacts& facts, ClusterState& state) {
   place(config_, committed_.view, facts, draft_);
   // Those that an operator vouched for may be a majority when they are back: they must hear this view, and not each
   // other alone under the old key.
-  if (committed_.view.rule.kind != QuorumKind::overridden || seeded_bug(Bug::rotates_when_overridden))
+  if (committed_.view.rule.kind != QuorumKind::overridden)
     advance_keys(committed_.view.members, draft_.keys);
   // An answer owed for a change that was undone again still needs a commit to carry it.
   const bool owes = !acks_.empty() || !replies_.empty();

@@ -15,8 +15,8 @@ class Codec {
   Codec();
   void reset() { turn_ = 0; }
 
-  // True for the frames that are to travel as bytes.
-  bool takes_this_one() { return ++turn_ % one_in == 0; }
+  // True for the frames that are to travel as bytes: more of those that another release sends.
+  bool takes_this_one(Release release) { return ++turn_ % (release == Release::present ? one_in : one_in / 8) == 0; }
 
   // The same frame as the receiver decodes it. False: something was lost, or refused.
   bool carry(NodeId from, HeartbeatFrame& frame, Release release = Release::present);
