@@ -116,7 +116,8 @@ class Checker {
   // One epoch's candidacy.
   struct Candidacy {
     Epoch epoch;
-    Stamp base;  // newest record known to the candidate before it proposed
+    Incarnation by;  // the life that asks for it: one that lost its memory may name an epoch of an earlier life
+    Stamp base;      // newest record known to the candidate before it proposed
     bool proposed = false;
     NodeSet out;  // running nodes that its Prepare leaves out of a view that held them …
     std::array<Incarnation, max_sim_nodes> out_as{};    // … in these lives
@@ -128,6 +129,8 @@ class Checker {
     bool other_file = false;  // runs by another configuration than the rest
     Instant started;
     Stamp committed;
+    Stamp committed_before;  // and when it went on from that, by its own clock: what it was granted then still counts
+    std::int64_t went_on_ns = 0;
     Stamp accepted;
     Stamp before;               // newest record accepted or committed in an epoch before that of `accepted`
     Epoch promised;             // newest vote of this life
@@ -163,7 +166,7 @@ class Checker {
   void accuse(SimTime now, NodeId accuser, NodeSet accused, NodeSet kept);
   bool sound_throughout(SimTime now, NodeId node, NodeSet kept) const;
   bool slow_among(SimTime now, NodeSet nodes) const;
-  std::int64_t granted_since(NodeId holder, std::int64_t own_ns) const;
+  std::int64_t granted_since(NodeId holder, Stamp committed, std::int64_t own_ns) const;
   void first_commit(SimTime now, NodeId node, std::size_t index);
   void check_quorums(SimTime now, NodeId node, const Known& known);
 

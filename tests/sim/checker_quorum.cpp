@@ -121,7 +121,9 @@ void Checker::check_succession(SimTime now, NodeId node, const Known& known) {
   };
   const Known* const before = committed_before(record.stamp.epoch);
   if (before == nullptr) {
-    const bool needed = file_of(record).quorum.wait_for_all || counts_by_own_quorum(record, record.view);
+    const QuorumConfig& quorum = file_of(record).quorum;
+    const bool needed =
+        quorum.wait_for_all || quorum.policy == QuorumPolicy::last_man_standing || !quorum.tie_breaker.empty();
     for (const Known* link = &known; needed && link != nullptr; link = replaced_by({}, *link))
       if (every_voter(*link)) return;
     if (needed) complain("the first view of all, without every voter");

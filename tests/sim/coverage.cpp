@@ -36,13 +36,13 @@ constexpr std::array<MachineTable, Coverage::machines> tables = {{
      10,
      {"idle", "awaits proof", "awaits a hook", "adds addresses", "starts", "serves", "restarts", "stops",
       "removes addresses", "stop failed"},
-     {".++++.....", "+.+++.....", "oo.++..oo.", "+o+.++..+.", "o....+o+o.", "oo....+++.", "o...+..o..", "++o+o...++",
+     {".++++.....", "+.+++.....", "oo.++..oo.", "+o+.++..+.", "oo...+o+o.", "oo....+++.", "o...+..o..", "++o+o...++",
       "++oo.....o", ".......o.."}},
     {"group", 5, {"offline", "acquiring", "online", "blocked", "error"}, {".+++o", "+.+++", "++.+o", "o+o.o", "o+oo."}},
     {"rule",
      6,
      {"none", "all voters", "the members", "changes", "an operator's word", "half and the tie-breaker"},
-     {".+++++", "..+.++", ".+.+.+", ".++..o", ".o.+.o", ".+++o."}},
+     {".+++++", "..+.++", ".+.+o+", ".++..o", ".o.+.o", ".+++o."}},
     {"tie-breaker",
      5,
      {"read", "gone for", "ours", "another's", "failed"},
@@ -68,7 +68,7 @@ constexpr const char* message_rows[][Coverage::message_machines] = {
     {"++++o", "+++++", "++o."},  // Report
     {"oo++o", "++ooo", "o+o."},  // ReportAck
     {"++++o", "+++++", "++o."},  // OperatorRequest
-    {".o++o", "+oooo", "o++."},  // OperatorReply
+    {"oo++o", "+oooo", "o++."},  // OperatorReply
     {".....", ".....", "...."},  // JournalShare: the shell's
     {"oo++o", "+++++", "o+oo"},  // KeyReport
     {".....", ".....", "...."},  // KeyAsk: the shell's, as KeyOffer

@@ -8,6 +8,13 @@
 
 namespace vigil::sim {
 
+namespace {
+
+// What a core waits for an answer of the tie-breaker (TieBreaker::answer_time), on the slowest clock.
+constexpr SimTime answer_ns = Duration::from_s(2).ns * 100 / (100 - drift_percent);
+
+}  // namespace
+
 // From the loss of power to service elsewhere, derived as DESIGN section 4 does, on the slowest clock:
 //   silence and lease   run side by side from the last heartbeat, which is at most an interval old
 //   the vote            a held vote, the ranks before the one that leads, four messages and some lost ones
@@ -75,6 +82,9 @@ bool World::begin_exam() {
     // A node on whose lease nobody could speak, because an operator vouched for it, is waited for as long as any
     // lease there is; holders wait for the leases of all expelled nodes together.
     exam_bound_ = scenario_.takeover_bound_ns();
+    // A use of the tie-breaker whose answer was lost before is waited for.
+    for (const Host& host : hosts_)
+      if (host.register_asked) exam_bound_ = std::max(exam_bound_, scenario_.takeover_bound_ns() + answer_ns);
     if (!decides(record->view, left, false)) exam_bound_ += tie_break_ns() / 100 * scenario_.takeover_percent;
     if (checker_.vouched()) exam_bound_ += outlast(longest_lease).ns * 100 / (100 - drift_percent);
     // Nothing else goes wrong: no disk that was to fail its next write.

@@ -343,6 +343,10 @@ void World::calm() {
   calm_at_ = now_;
   trace_.line(now_, no_node, "all faults end");
   network_.heal_all(now_);
+  // No frame of before keeps up for seconds what a node that fails later seems to say.
+  agenda_.hasten(now_ + scenario_.detection_ns() / 2, [](const Entry& entry) {
+    return entry.what == What::heartbeat || entry.what == What::ack || entry.what == What::message;
+  });
   tell_carriers();
   for (std::size_t i = 0; i < scenario_.nodes; ++i) {
     Host& host = hosts_[i];

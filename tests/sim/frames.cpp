@@ -103,15 +103,41 @@ void World::arrive(const Entry& entry) {
   hand_over(host, entry);
 }
 
+// A new life of a peer answers a challenge before it is believed, and tells its wall clock in that. False: there is
+// nobody any more to hear the frame, or not now.
+bool World::introduced(Host& host, const Entry& entry) {
+  const bool beat = entry.what == What::heartbeat;
+  const SimKey key = beat                          ? heartbeats_[entry.slot].key
+                     : entry.what == What::message ? messages_[entry.slot].key
+                                                   : acks_[entry.slot].key;
+  const std::uint32_t start = beat                          ? heartbeats_[entry.slot].start
+                              : entry.what == What::message ? messages_[entry.slot].start
+                                                            : acks_[entry.slot].start;
+  if (start <= host.newest_start[entry.from] || (scenario_.rotates && !opens(host, key))) return true;
+  host.newest_start[entry.from] = start;
+  const std::uint32_t life = host.life;
+  Entry clock = entry;
+  clock.slot = entry.from;
+  hear_clock(clock);
+  if (host.life != life) {
+    drop_frame(entry);
+    return false;
+  }
+  if (!blocked(host)) return true;
+  host.inbox.push_back(entry);
+  return false;
+}
+
 // To the daemon's loop; to its socket buffers while it is frozen, or its machine stands.
 void World::hand_over(Host& host, const Entry& entry) {
   constexpr std::size_t socket_buffer_frames = 400;
+  const bool from_wire = entry.what == What::heartbeat || entry.what == What::ack || entry.what == What::message;
   if (blocked(host)) {
-    const bool frame = entry.what == What::heartbeat || entry.what == What::ack || entry.what == What::message;
-    if (frame && host.inbox.size() - host.inbox_next >= socket_buffer_frames) return drop_frame(entry);
+    if (from_wire && host.inbox.size() - host.inbox_next >= socket_buffer_frames) return drop_frame(entry);
     host.inbox.push_back(entry);
     return;
   }
+  if (scenario_.tells_time && from_wire && entry.from != host.id && !introduced(host, entry)) return;
   switch (entry.what) {
     case What::heartbeat: {
       const HeartbeatFrame& frame = heartbeats_[entry.slot];
@@ -214,7 +240,6 @@ void World::tell(Host& host, const Entry& entry) {
 
 bool World::believed(Host& host, NodeId from, std::uint32_t start, Incarnation incarnation) {
   if (start < host.newest_start[from]) return false;
-  if (scenario_.tells_time && start > host.newest_start[from]) at(now_ + 1, What::hear_clock, host.id, from);
   host.newest_start[from] = start;
   host.newest_incarnation[from] = incarnation;
   return true;

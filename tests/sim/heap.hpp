@@ -83,6 +83,13 @@ class Agenda {
       if (of(entry)) entry.at += by;
     std::make_heap(heap_.begin(), heap_.end(), later);
   }
+  // What was still on a slow way is there by then.
+  template <typename Of>
+  void hasten(SimTime latest, Of of) {
+    for (Entry& entry : heap_)
+      if (of(entry) && entry.at > latest) entry.at = latest;
+    std::make_heap(heap_.begin(), heap_.end(), later);
+  }
   Entry pop() {
     std::pop_heap(heap_.begin(), heap_.end(), later);
     const Entry entry = heap_.back();

@@ -101,6 +101,7 @@ struct Host {
   bool paused = false;
   SimTime resume_at = 0;
   SimTime rebooted_at = 0;       // by the operator, after the faults
+  SimTime power_at = 0;          // not before
   bool vouched_for = false;      // an operator keeps it without power until the faults end
   int pause_after_effects = -1;  // ≥ 0: freeze in the middle of the next step that has more effects
   SimTime pause_length = 0;

@@ -147,8 +147,10 @@ void World::follow_begun(Host& host, const KeyState& state) {
     key.begun = false;
     return;
   }
-  if (state.phase != KeyPhase::settled || machines_[host.id].clock.at(now_) >= key.give_up) {
+  const bool outrun = state.phase != KeyPhase::settled;
+  if (outrun || machines_[host.id].clock.at(now_) >= key.give_up) {
     key.begun = false;
+    if (!outrun) return;  // it may have been proposed, and be decided yet
     key.keys.remove(key.begun_key.id);
     return key_changed(host);
   }

@@ -136,7 +136,8 @@ void World::machine_crash(Host& host, SimTime down) {
   ++host.life;  // a daemon's start that was due is off
   machine.powered = false;
   machine.lose_everything();
-  at(now_ + down, What::power_on, host.id);
+  host.power_at = now_ + down;
+  at(host.power_at, What::power_on, host.id);
 }
 
 // The same process goes on with a new core: gates closed first, its writes awaited, the rest cleaned as

@@ -149,7 +149,7 @@ bool World::converged(std::string& why) const {
       continue;
     return false;
   }
-  if (!rule_is_settled(record->view)) {
+  if (!rule_is_settled(*record)) {
     why = "the rule of quorum has not followed the members";
     return false;
   }
@@ -159,14 +159,17 @@ bool World::converged(std::string& why) const {
   return true;
 }
 
-// With everybody in, everybody with a vote counts, by the configured rule.
-bool World::rule_is_settled(const View& view) const {
+// With everybody in, everybody with a vote counts, by the configured rule; but not who is to leave, where the rule
+// follows the members.
+bool World::rule_is_settled(const Record& record) const {
+  const View& view = record.view;
   const ClusterConfig& config = other_file_in_force_ ? other_file_ : scenario_.config;
   const bool by_members = config.quorum.policy == QuorumPolicy::last_man_standing;
   if (view.also.exists() || view.rule.kind != (by_members ? QuorumKind::last_man_standing : QuorumKind::majority))
     return false;
   for (const NodeConfig& node : scenario_.config.nodes)
-    if (view.rule.voters.has(node.id) != (node.votes > 0)) return false;
+    if (view.rule.voters.has(node.id) != (node.votes > 0) && !(by_members && record.state.leaving.has(node.id)))
+      return false;
   return true;
 }
 

@@ -33,6 +33,8 @@ void World::hear_clock(const Entry& entry) {
   const std::int64_t told = codec_.carry_hello(of.release, wall_clock(of));
   if (told < 0 || (told == 0) != (of.release == Release::older))
     return checker_.fail(Invariant::wire, now_, "a hello does not say of the wall clock what was put into it");
+  trace_.line(now_, host.id, "hears the wall clock of node %d: %s%.3f s off", of.id + 1, told > 0 ? "" : "not told, ",
+              static_cast<double>(of.wall_error_ns) / 1e9);
   if (told > 0) notice_clock(host, of.id, Duration{told - machines_[host.id].clock.at(now_).ns});
 }
 

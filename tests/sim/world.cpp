@@ -130,7 +130,8 @@ void World::dispatch(const Entry& entry) {
     case What::machine_goes_on:
       return machine_goes_on(entry);
     case What::power_on:
-      return power_on(hosts_[entry.node]);
+      if (now_ >= hosts_[entry.node].power_at) power_on(hosts_[entry.node]);
+      return;
     default:
       return dispatch_local(entry);
   }

@@ -58,6 +58,7 @@ class World {
   void notice(Host& host, What what, std::uint8_t link, std::uint32_t slot);
   bool believed(Host& host, NodeId from, std::uint32_t start, Incarnation incarnation);
   void drop_frame(const Entry& entry);
+  bool introduced(Host& host, const Entry& entry);
 
   // shell.cpp: a daemon's loop around its core
   void step(Host& host, const Event& event);
@@ -173,7 +174,7 @@ class World {
   void ask(Host& host, OperatorCommand command);
   void vouch(Host& host);
   void keep_down(const Host& host, const OperatorCommand& command);
-  bool rule_is_settled(const View& view) const;
+  bool rule_is_settled(const Record& record) const;
   Host& some_dead_host();
   bool truthful(const OperatorCommand& command) const;
   void answered(Host& host, const effect::OperatorAnswer& answer);
