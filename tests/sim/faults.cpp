@@ -80,7 +80,8 @@ void World::strike(Fault fault) {
 
 void World::begin_network_fault(NetworkFault fault, SimTime length) {
   const std::uint32_t serial = network_.begin(now_, fault);
-  tell_carriers();
+  // Nothing else changes a carrier; and an ambush comes in the middle of a step, when no other may begin.
+  if (fault.kind == Fault::adapter) tell_carriers();
   at(now_ + length, What::heal, no_node, serial);
   if (fault.kind == Fault::flap) at(now_ + fault.period, What::flap, no_node, serial);
   if (trace_.wanted())
