@@ -23,7 +23,7 @@ struct Diagnostic {
   std::string file;
   std::uint32_t line = 0;
   std::uint32_t column = 0;
-  std::string message;  // what was found, what was expected, the nearest valid name; no full stop
+  std::string message;  // what was found, what was expected, the nearest valid name; one line, no full stop
   Severity severity = Severity::error;
 };
 
@@ -31,7 +31,7 @@ struct Diagnostic {
 // that editors and compilers share. A warning says so after the position.
 std::string to_string(const Diagnostic& diagnostic);
 
-// Collects findings. After max_findings it only counts, so that a hostile file cannot fill memory.
+// Collects findings, each as one line: control characters of the file are shown as \xNN. After max_findings it only counts, so that a hostile file cannot fill memory.
 class Diagnostics {
  public:
   static constexpr std::size_t max_findings = 200;

@@ -66,7 +66,7 @@ Located<std::string> TableReader::name(std::string_view key, Need need) {
   const Value* value = find(key, need, ValueKind::string);
   if (value == nullptr) return {};
   if (is_name(value->text)) return {value->text, value->at, true};
-  const std::string shown = has_control_characters(value->text) ? "not printable" : quoted(value->text.substr(0, 64));
+  const std::string shown = quoted(value->text.substr(0, 64));
   diagnostics_.error(value->at, quoted(key) + " in " + label_ + " is " + shown + "; expected 1 to " +
                                     std::to_string(limits::name_length) +
                                     " letters, digits, '-', '_' or '.', beginning with a letter or a digit");
@@ -151,7 +151,7 @@ std::vector<const Value*> TableReader::tables(std::string_view key) {
 const Value* TableReader::table(std::string_view key) { return find(key, Need::optional, ValueKind::table); }
 
 void TableReader::reject_choice(std::string_view key, const Value& value, const std::vector<std::string>& names) {
-  const std::string shown = has_control_characters(value.text) ? "not printable" : quoted(value.text.substr(0, 64));
+  const std::string shown = quoted(value.text.substr(0, 64));
   std::string expected;
   for (std::size_t i = 0; i < names.size(); ++i)
     expected += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
@@ -163,7 +163,7 @@ void TableReader::reject_choice(std::string_view key, const Value& value, const 
 void TableReader::finish() {
   for (const Member& member : table_.members) {
     if (std::find(known_.begin(), known_.end(), member.key) != known_.end()) continue;
-    const std::string shown = has_control_characters(member.key) ? "(not printable)" : quoted(member.key.substr(0, 64));
+    const std::string shown = quoted(member.key.substr(0, 64));
     diagnostics_.error(member.at, "unknown key " + shown + " in " + label_ + hint(member.key, known_));
   }
 }

@@ -110,6 +110,11 @@ const std::vector<Case> cases = {
      "cluster.toml:4:11: 'profile' in [cluster] is 'lam'; expected wan, lan, fast or realtime; did you mean 'lan'?\n"},
     {"profile = \"lan\"", "profile = 3",
      "cluster.toml:4:11: 'profile' in [cluster] is an integer; expected a string\n"},
+    // a file's own words never leave their line, nor act on a terminal
+    {"profile = \"lan\"", "profile = \"l\\na\\u001b[2Jm\"",
+     "cluster.toml:4:11: 'profile' in [cluster] is 'l\\x0aa\\x1b[2Jm'; expected wan, lan, fast or realtime\n"},
+    {"profile = \"lan\"", "profile = \"lan\"\n\"x\\ny\" = 1",
+     "cluster.toml:5:1: unknown key 'x\\x0ay' in [cluster]; expected one of: name, profile, key_file, realtime_priority, cpu, quorum\n"},
     {"name = \"demo\"\n", "\n", "cluster.toml:2:1: [cluster] has no 'name'; expected a string\n"},
     {"\"/etc/vigil/cluster.key\"", "\"cluster.key\"",
      "cluster.toml:5:12: 'key_file' in [cluster] is 'cluster.key'; expected an absolute path\n"},
@@ -352,6 +357,10 @@ void syntax_errors_have_their_place(void**) {
   // This one trips an assertion inside the TOML library.
   assert_string_equal(report_of("version = 1\n[cluster]\n[&hook]\n").substr(0, 34).c_str(),
                       "cluster.toml:3:1: not valid TOML: ");
+  // This one has a line feed in a key, which the library repeats as it is.
+  const std::string twice = report_of("[\"a\\nb\"]\n[\"a\\nb\"]\n");
+  assert_non_null(strstr(twice.c_str(), "cluster.toml:2:1: not valid TOML: "));
+  assert_int_equal(twice.find('\n'), twice.size() - 1);
 }
 
 void limits_are_errors_not_crashes(void**) {
