@@ -99,8 +99,9 @@ NodeSet NodeCore::Parts::reference_clocks() const {
     if (table.peers[node].latest.quorate) serving.add(node);
     if (view.holds(node, table.peers[node].latest.incarnation)) members.add(node);
   }
-  if (!serving.empty()) return serving;
-  return members.empty() ? table.self_heard | NodeSet::of(self) : members;
+  // A node of an older release does not say what its clock shows: as the only reference it would let anybody in.
+  if (serving.intersects(clocks.known())) return serving;
+  return !members.intersects(clocks.known()) ? table.self_heard | NodeSet::of(self) : members;
 }
 
 void NodeCore::Parts::judge_clocks() {

@@ -31,6 +31,7 @@ class ClockWatch {
     known_.add(node);
   }
   void forget(NodeId node) { known_.remove(node); }
+  NodeSet known() const { return known_; }
 
   // How far the node's clock is ahead of the middle one; zero when either is not known.
   Duration ahead(NodeId node, NodeSet reference) const {
