@@ -7,8 +7,8 @@
 // as by the members'; a member whose clock is changed later is told of it and stays, because expelling it
 // would trade a wrong time for an outage.
 //
-// Who is off is judged against the middle one of the reference clocks: of those that serve already, else of
-// all that are heard. No majority can be off from its own middle. Of two alone that differ, the one whose
+// Who is off is judged against the middle one of the reference clocks: of those that serve already, else of the
+// members that are left, else of all that are heard. No majority can be off from its own middle. Of two alone that differ, the one whose
 // clock is ahead is called off; both are told, and neither starts without the other.
 //
 // Pure. A clock is known as its distance from this node's own CLOCK_BOOTTIME, so that a change of any wall
@@ -31,6 +31,7 @@ class ClockWatch {
     known_.add(node);
   }
   void forget(NodeId node) { known_.remove(node); }
+  NodeSet known() const { return known_; }
 
   // How far the node's clock is ahead of the middle one; zero when either is not known.
   Duration ahead(NodeId node, NodeSet reference) const {

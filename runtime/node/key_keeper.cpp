@@ -133,7 +133,8 @@ void KeyKeeper::follow_begun(const KeyContext& context) {
   const bool outrun = state.phase != KeyPhase::settled;
   if (outrun || context.now >= begun.give_up) {
     begun_.reset();
-    forget(begun.id);
+    // It may have been proposed, and be decided yet: only what follows from a record takes the key away.
+    if (outrun) forget(begun.id);
     return listener_.on_rotation_answer(begun.operation, false,
                                         outrun    ? "another node began a rotation at the same moment; that one goes on"
                                         : failed_ ? "the key file cannot be written here; see the log of vigild"
