@@ -2,7 +2,6 @@
 #include <net/if.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -10,31 +9,19 @@
 #include "runtime/config/key_file.hpp"
 #include "runtime/loop/realtime.hpp"
 #include "runtime/node/arbiter.hpp"
+#include "runtime/node/arguments.hpp"
 #include "runtime/node/start.hpp"
-#include "tools/client/control_protocol.hpp"
 
 namespace {
 
 using namespace vigil;
-
-struct Arguments {
-  std::vector<std::string> files = {"/etc/vigil/arbiter.d"};
-  std::string state_dir = "/var/lib/vigil-arbiter";
-  std::string run_dir = "/run/vigil-arbiter";
-  std::string host;
-  std::string boot_id;
-  int priority = 50;
-  int cpu = -1;
-  bool check = false;
-  bool no_realtime = false;
-};
 
 int fail(const std::string& message) {
   std::fprintf(stderr, "<3>vigil-arbiter: %s\n", message.c_str());
   return 1;
 }
 
-std::string host_of(const Arguments& arguments) { return arguments.host.empty() ? host_name() : arguments.host; }
+std::string host_of(const ArbiterArguments& arguments) { return arguments.host.empty() ? host_name() : arguments.host; }
 
 // What stands in the way of one cluster, beyond its file; empty: nothing.
 std::string obstacle(const ArbiterFile& file) {
@@ -47,7 +34,7 @@ std::string obstacle(const ArbiterFile& file) {
   return {};
 }
 
-int check(const Arguments& arguments) {
+int check(const ArbiterArguments& arguments) {
   const ArbiterReading reading = read_cluster_files(find_cluster_files(arguments.files), {}, host_of(arguments));
   for (const std::string& line : reading.problems) std::fprintf(stderr, "%s\n", line.c_str());
   for (const std::string& line : reading.warnings) std::fprintf(stderr, "%s\n", line.c_str());
@@ -66,7 +53,7 @@ int check(const Arguments& arguments) {
   return good ? 0 : 1;
 }
 
-int run(const Arguments& arguments) {
+int run(const ArbiterArguments& arguments) {
   if (const Status prepared = prepare_process(); !prepared) return fail(prepared.error().message);
   if (arguments.check) return check(arguments);
   ArbiterOptions options;
@@ -98,34 +85,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{
-      "vigil-arbiter - a vote without resources, in as many clusters as there are files\n\n"
-      "FILE is a cluster's cluster.toml in which a node with 'arbiter = true' has this machine's links, or a\n"
-      "directory of such files (*.toml). A key in FILE.key (in place of .toml) goes before the one that it names.\n\n"
-      "Exit status: 0 left all clusters; 1 could not start or go on, or --check found something; 2 usage.\n"
-      "SIGHUP reads the files again: new ones start, vanished ones leave, changed ones start anew.\n"
-      "SIGTERM leaves every cluster; a second one stops at once."};
-  Arguments arguments;
-  app.add_option("FILE", arguments.files, "files and directories")->capture_default_str();
-  app.add_flag("--check", arguments.check, "only say what is wrong with the files, and which clusters they are of");
-  app.add_option("--state-dir", arguments.state_dir, "what must survive a restart, a directory for each cluster")
-      ->capture_default_str();
-  app.add_option("--run-dir", arguments.run_dir, "where the control sockets are made, CLUSTER.sock")
-      ->capture_default_str();
-  app.add_option("--host", arguments.host,
-                 "which arbiter this is where a cluster has several (default: the host name)");
-  app.add_option("--boot-id", arguments.boot_id, "stands for the kernel's boot id where several nodes share a kernel");
-  app.add_option("--priority", arguments.priority, "of SCHED_FIFO")->check(CLI::Range(1, 99))->capture_default_str();
-  app.add_option("--cpu", arguments.cpu, "the processor to run on (-1: any)")
-      ->check(CLI::Range(-1, 4095))
-      ->capture_default_str();
-  app.add_flag("--no-realtime", arguments.no_realtime, "stay in the normal scheduling class");
-  app.set_version_flag("--version", std::string(vigil::control::release));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int status = app.exit(error);
-    return status == 0 ? 0 : 2;
-  }
+  ArbiterArguments arguments;
+  if (const std::optional<int> status = read_arguments(argc, argv, arguments)) return *status;
   return run(arguments);
 }

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <cstdio>
 #include <string>
@@ -12,26 +11,15 @@
 #include "runtime/config/key_file.hpp"
 #include "runtime/config/names.hpp"
 #include "runtime/loop/realtime.hpp"
+#include "runtime/node/arguments.hpp"
 #include "runtime/node/daemon.hpp"
 #include "runtime/node/full_machine.hpp"
 #include "runtime/node/node_loop.hpp"
 #include "runtime/node/start.hpp"
-#include "tools/client/control_protocol.hpp"
 
 namespace {
 
 using namespace vigil;
-
-struct Arguments {
-  std::string config = "/etc/vigil/cluster.toml";
-  std::string node;
-  std::string state_dir = "/var/lib/vigil";
-  std::string run_dir = "/run/vigil";
-  std::string boot_id;
-  std::string agent;
-  bool no_realtime = false;
-  bool foreground = false;  // always so; accepted for clarity
-};
 
 int fail(const std::string& message) {
   std::fprintf(stderr, "<3>vigild: %s\n", message.c_str());
@@ -47,7 +35,7 @@ Status start(Daemon& node, NodeLoop& loop, KeySet keys) {
   return {};
 }
 
-int run(const Arguments& arguments) {
+int run(const NodeArguments& arguments) {
   if (const Status prepared = prepare_process(); !prepared) return fail(prepared.error().message);
   const LoadedConfig loaded = load_config(arguments.config);
   std::fputs(loaded.report().c_str(), stderr);
@@ -107,24 +95,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"vigild - one node of a Vigil cluster\n\n"
-               "Exit status: 0 left in good order; 1 could not start or go on; 2 usage.\n"
-               "SIGTERM moves this node's groups away and leaves; a second one stops at once."};
-  Arguments arguments;
-  app.add_option("--config", arguments.config, "the cluster's configuration, the same on every node")->capture_default_str();
-  app.add_option("--node", arguments.node, "which of its nodes this is (default: the host name)");
-  app.add_option("--state-dir", arguments.state_dir, "what must survive a restart")->capture_default_str();
-  app.add_option("--run-dir", arguments.run_dir, "where the control socket is made")->capture_default_str();
-  app.add_option("--boot-id", arguments.boot_id, "stands for the kernel's boot id where several nodes share a kernel");
-  app.add_option("--agent", arguments.agent, "vigil-agent's path (default: beside vigild)");
-  app.add_flag("--no-realtime", arguments.no_realtime, "stay in the normal scheduling class");
-  app.add_flag("--foreground", arguments.foreground, "stay in the foreground (always so; accepted for clarity)");
-  app.set_version_flag("--version", std::string(vigil::control::release));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int status = app.exit(error);
-    return status == 0 ? 0 : 2;
-  }
+  NodeArguments arguments;
+  if (const std::optional<int> status = read_arguments(argc, argv, arguments)) return *status;
   return run(arguments);
 }
