@@ -87,6 +87,7 @@ struct Prepare {
 struct Promise {
   Epoch epoch;
   bool recovering = false;  // restarted, never accepted a record in this incarnation: counts at a cold start alone
+  std::uint64_t forgotten = 0;  // of epochs up to this counter it may have accepted in earlier lives; 0: of none, as stored
   Record accepted;          // newest accepted (or stored) record, where it is newer than the candidate's; else none
   LeasesLeft leases;        // of every node that the proposal leaves out
 };

@@ -55,6 +55,17 @@ constexpr BugText texts[] = {
     {"expelled_counts_as_stopped", "placement", "an expelled owner counts as stopped"},
     {"draft_of_earlier_lead", "coordinator", "a new lead goes on with the draft of an earlier one"},
     {"goodbye_while_stopping", "node core", "a node says goodbye before all that it runs is stopped"},
+    {"rule_changes_in_one_step", "quorum", "a new rule of quorum does not count by the old one first"},
+    {"start_without_every_voter", "authority", "a start that needs every voter makes do with a majority"},
+    {"lost_tie_counts_as_won", "tie-breaker", "who loses the tie-breaker goes on as if it were won"},
+    {"win_over_unknown_epoch", "candidacy", "the tie-breaker is won from an epoch that the candidate does not know"},
+    {"reading_counts_unanswered", "candidacy", "a reading of the tie-breaker renews the lease before its answer"},
+    {"sends_before_all_hold", "key rotation", "the next key is sent under before every member holds it"},
+    {"settles_before_all_send", "key rotation", "the old key is refused before every member sends under the next"},
+    {"joins_while_switching", "key rotation", "who joins while the next key is sent under need not hold it"},
+    {"wrong_clock_admitted", "desired view", "a node whose wall clock is far off is admitted"},
+    {"wrong_clock_expelled", "desired view", "a member whose wall clock is far off is voted out"},
+    {"doubt_hides_another_way", "authority", "nobody need know which way an earlier view went beside a record in doubt"},
 };
 static_assert(sizeof texts / sizeof texts[0] == static_cast<unsigned>(Bug::count_));
 

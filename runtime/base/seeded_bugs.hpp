@@ -45,6 +45,17 @@ enum class Bug : std::uint8_t {
   expelled_counts_as_stopped,     // an expelled owner counts as stopped
   draft_of_earlier_lead,          // a new lead goes on with the draft of an earlier one
   goodbye_while_stopping,         // a node says goodbye before all that it runs is stopped
+  rule_changes_in_one_step,       // a new rule of quorum does not count by the old one first
+  start_without_every_voter,      // a start that needs every voter makes do with a majority
+  lost_tie_counts_as_won,         // who loses the tie-breaker goes on as if it were won
+  win_over_unknown_epoch,         // the tie-breaker is won from an epoch that the candidate does not know
+  reading_counts_unanswered,      // a reading of the tie-breaker renews the lease before its answer
+  sends_before_all_hold,          // the next key is sent under before every member holds it
+  settles_before_all_send,        // the old key is refused before every member sends under the next
+  joins_while_switching,          // who joins while the next key is sent under need not hold it
+  wrong_clock_admitted,           // a node whose wall clock is far off is admitted
+  wrong_clock_expelled,           // a member whose wall clock is far off is voted out
+  doubt_hides_another_way,        // (a): who restarted counts among those who would know of another way than one in doubt
   count_,
 };
 

@@ -30,14 +30,32 @@ bool decided_by_own_quorum(const Ballot& ballot) {
   return base.view.exists() && decides(ballot, base.view) && (!ballot.in_doubt || decides(ballot, base.previous));
 }
 
+// Would this node know of a record that was accepted after `base`, by itself among others?
+bool is_informed(const Ballot& ballot, NodeId node) {
+  if (!ballot.recovering.has(node)) return true;
+  if (ballot.forgotten == nullptr) return false;
+  const std::uint64_t forgotten = (*ballot.forgotten)[node];
+  if (forgotten != 0) return forgotten < ballot.base->stamp.epoch.counter;
+  // Its first life; or it has lost its state file: then the view knows an earlier one.
+  const Incarnation& last = ballot.base->view.incarnations[node];
+  return !last.known() || last == (*ballot.incarnations)[node];
+}
+
 // (a) of DESIGN section 5.
-bool hit_by_promises(const Ballot& ballot) {
+bool hit_by_promises(const ClusterConfig& config, const Ballot& ballot) {
   const Record& base = *ballot.base;
   if (!base.view.exists()) return false;
   if (!base.view.is_hit_by(same_incarnations(base.view, ballot.promised, *ballot.incarnations))) return false;
-  // What the view before decided is known: the candidate of `base` had collected it. It can decide
-  // nothing more where each quorum of it has a member bound by a promise, or gone with its old life.
-  return !ballot.in_doubt || base.previous.is_hit_by(ballot.promised);
+  if (!ballot.in_doubt) return true;
+  // What the view before decided up to `base` is known: the candidate of `base` had collected it. It can decide nothing
+  // more where each quorum of it has a member bound by a promise, or gone with its old life.
+  if (!base.previous.is_hit_by(ballot.promised)) return false;
+  // Since then an earlier view may have gone another way: each quorum that could has one here who would know.
+  NodeSet informed;
+  for (const NodeId node : ballot.promised)
+    if (is_informed(ballot, node)) informed.add(node);
+  const QuorumRule rule = configured_rule(config);
+  return !rule.is_quorum(rule.voters - informed) || seeded_bug(Bug::doubt_hides_another_way);
 }
 
 // Could voters of the last view, other than these, be a quorum of it somewhere?
@@ -74,13 +92,14 @@ Authority authority_of(const ClusterConfig& config, const Ballot& ballot) {
   const bool other_file = base.view.exists() && base.state.config_hash != config.hash;
   const bool every_voter = (ballot.promised | ballot.vouched).includes(rule.voters) &&
                            !(other_file && may_go_on_without(ballot, ballot.recovering | ballot.vouched));
+  if (seeded_bug(Bug::start_without_every_voter) && rule.is_quorum(ballot.promised)) return Authority::cold_start;
   if (decides_by_own_quorum(config, base.view)) {
     if (decided_by_own_quorum(ballot)) return ballot.vouched.empty() ? Authority::strict : Authority::unanimous;
     return every_voter ? Authority::cold_start : Authority::none;
   }
   // A word about some lets nobody start beside the rest: under one rule for ever, who was down and is back is a vote.
   if (!rule.is_quorum(ballot.promised)) return every_voter ? Authority::cold_start : Authority::none;
-  if (hit_by_promises(ballot) || (base.view.exists() && seeded_bug(Bug::commit_without_old_quorum))) {
+  if (hit_by_promises(config, ballot) || (base.view.exists() && seeded_bug(Bug::commit_without_old_quorum))) {
     const NodeSet survivors = same_incarnations(base.view, ballot.promised, *ballot.incarnations);
     return !ballot.in_doubt && base.view.is_quorum(survivors) ? Authority::strict : Authority::unanimous;
   }

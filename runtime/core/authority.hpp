@@ -23,6 +23,7 @@ struct Ballot {
   NodeSet vouched;               // down on the operator's word, or fenced
   bool tie_breaker = false;      // won for this epoch
   const std::array<Incarnation, limits::max_nodes>* incarnations = nullptr;  // in which they promised
+  const std::array<std::uint64_t, limits::max_nodes>* forgotten = nullptr;   // Promise::forgotten of each; null: unknown
 };
 
 Authority authority_of(const ClusterConfig& config, const Ballot& ballot);

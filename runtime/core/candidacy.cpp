@@ -187,7 +187,7 @@ bool Membership::in_doubt(const Record& record) const {
 
 Ballot Membership::ballot_of(const Preparing& preparing) const {
   return {&preparing.base,      in_doubt(preparing.base), preparing.promised,          preparing.recovering,
-          preparing.vouched,    preparing.tie_breaker,    &preparing.desired.incarnations};
+          preparing.vouched,    preparing.tie_breaker,    &preparing.desired.incarnations, &preparing.forgotten};
 }
 
 // Proposes as soon as the promises suffice; goes for the tie-breaker when nobody is left to ask and half is all.
@@ -203,7 +203,8 @@ void Membership::go_on_with_promises(const MembershipContext& context, Preparing
   ballot.tie_breaker = true;
   if (authority_of(config_, ballot) == Authority::none) return;
   if (first_win_.is_genesis()) first_win_ = preparing.epoch;
-  tie_breaker_.win(context.now, preparing.epoch, std::max(preparing.base.stamp.epoch, won_in_vain_), effects);
+  const Epoch known = seeded_bug(Bug::win_over_unknown_epoch) ? preparing.epoch : std::max(preparing.base.stamp.epoch, won_in_vain_);
+  tie_breaker_.win(context.now, preparing.epoch, known, effects);
 }
 
 // It was won after all, when the answer had been given up: this life alone could have used that epoch, and has not.
@@ -248,6 +249,7 @@ void Membership::on_promise(const MembershipContext& context, NodeId from, Incar
   if (!preparing->desired.members.has(from) || preparing->desired.incarnations[from] != incarnation) return;
   preparing->promised.add(from);
   if (promise.recovering || seeded_bug(Bug::cold_start_with_survivors)) preparing->recovering.add(from);
+  preparing->forgotten[from] = promise.forgotten;
   for (const LeaseLeft& lease : promise.leases)
     if (from == self_ || !seeded_bug(Bug::own_remainder_alone))
       preparing->leases_over[lease.node] = later(preparing->leases_over[lease.node], context.now + lease.left);
@@ -444,7 +446,8 @@ void Membership::commit(const MembershipContext& context, Effects& effects) {
   notes_.committed(context.now, proposing.record, effects);
   install(context, proposing.record, leases, effects);
   // Won for this view, and answered. A reading that is under way when a later record is committed says nothing yet.
-  if (new_view && proposing.tie_breaker && tie_breaker_.epoch() == proposing.record.stamp.epoch)
+  const bool won = new_view || seeded_bug(Bug::reading_counts_unanswered);
+  if (won && proposing.tie_breaker && tie_breaker_.epoch() == proposing.record.stamp.epoch)
     lease_.on_tie_breaker(tie_breaker_.epoch(), tie_breaker_.asked_at());
   coordinator_.on_committed(committed_, effects);
   propose_state(context, effects);

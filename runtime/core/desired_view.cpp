@@ -25,7 +25,7 @@ bool was_member_before(const Record& base, NodeId node, const Incarnation& incar
 
 // A new incarnation may come in once it is clean, of one configuration and one time with us, and heard long enough.
 bool may_join(const DesiredInput& input, NodeId node) {
-  if (input.table->clock_apart.has(node)) return false;
+  if (input.table->clock_apart.has(node) && !seeded_bug(Bug::wrong_clock_admitted)) return false;
   if (was_member_before(*input.base, node, incarnation_of(input, node))) return false;
   if (node == input.table->self) return input.self_ready;
   const Peer& peer = input.table->peers[node];
@@ -43,7 +43,8 @@ void sort_members(const DesiredInput& input, DesiredView& desired) {
     const bool self = node == input.table->self;
     const Peer& peer = input.table->peers[node];
     const bool present = self || (peer.known && peer.heard && peer.latest.config_hash == input.config->hash);
-    const bool same = input.base->view.holds(node, incarnation_of(input, node));
+    const bool same = input.base->view.holds(node, incarnation_of(input, node)) &&
+                      !(seeded_bug(Bug::wrong_clock_expelled) && input.table->clock_apart.has(node));
     const bool leaving = self ? input.self_leaving : peer.known && peer.latest.leaving;
     if (present && same && !leaving)
       desired.kept.add(node);

@@ -1,5 +1,7 @@
 #include "runtime/core/key_rotation.hpp"
 
+#include "runtime/base/seeded_bugs.hpp"
+
 namespace vigil {
 
 void apply_key_report(NodeId from, const KeyReport& report, KeyState& keys) {
@@ -16,16 +18,18 @@ void apply_key_report(NodeId from, const KeyReport& report, KeyState& keys) {
 }
 
 void spread_again(NodeSet staying, KeyState& keys) {
-  if (keys.phase == KeyPhase::switching)
+  if (keys.phase == KeyPhase::switching && !seeded_bug(Bug::joins_while_switching))
     keys = {KeyPhase::spreading, keys.active, keys.next, keys.print, staying};
 }
 
 void advance_keys(NodeSet members, KeyState& keys) {
   if (keys.phase == KeyPhase::spreading && !keys.done.intersects(members))
     keys = {KeyPhase::settled, keys.active, 0, 0, {}};
-  else if (keys.phase == KeyPhase::spreading && keys.done.includes(members))
+  else if (keys.phase == KeyPhase::spreading &&
+           (keys.done.includes(members) || seeded_bug(Bug::sends_before_all_hold)))
     keys = {KeyPhase::switching, keys.active, keys.next, keys.print, {}};
-  else if (keys.phase == KeyPhase::switching && keys.done.includes(members))
+  else if (keys.phase == KeyPhase::switching &&
+           (keys.done.includes(members) || (seeded_bug(Bug::settles_before_all_send) && !keys.done.empty())))
     keys = {KeyPhase::settled, keys.next, 0, 0, {}};
 }
 

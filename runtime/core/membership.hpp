@@ -75,6 +75,7 @@ class Membership {
     DesiredView desired;
     NodeSet promised;
     NodeSet recovering;         // of these, restarted and without a vote in this life
+    std::array<std::uint64_t, limits::max_nodes> forgotten{};  // as they promised
     NodeSet vouched;            // not members, and down for certain
     bool tie_breaker = false;   // won for this epoch
     std::array<Instant, limits::max_nodes> leases_over{};

@@ -466,4 +466,12 @@ Epoch NodeCore::promised() const { return parts_->membership.voter().promised();
 Instant NodeCore::lease_until() const { return parts_->membership.lease().until(); }
 Incarnation NodeCore::incarnation() const { return parts_->incarnation; }
 
+NodeSet NodeCore::not_ahead() const {
+  NodeSet nodes;
+  for (std::size_t i = 0; i < parts_->table.peers.size(); ++i)
+    if (parts_->table.peers[i].known && parts_->table.peers[i].latest.committed <= committed().stamp)
+      nodes.add(static_cast<NodeId>(i));
+  return nodes;
+}
+
 }  // namespace vigil

@@ -45,6 +45,8 @@ class NodeCore {
   Epoch promised() const;
   Instant lease_until() const;
   Incarnation incarnation() const;
+  // The peers that tell of no record newer than the one committed here.
+  NodeSet not_ahead() const;
 
  private:
   struct Parts;

@@ -1,5 +1,7 @@
 #include "runtime/core/quorum.hpp"
 
+#include "runtime/base/seeded_bugs.hpp"
+
 namespace vigil {
 
 namespace {
@@ -65,7 +67,7 @@ void change_rule(const ClusterConfig& config, const View& now, NodeSet staying, 
     return;
   }
   next.rule = wanted_rule(config, now, staying);
-  next.also = now.rule;
+  if (!seeded_bug(Bug::rule_changes_in_one_step)) next.also = now.rule;
 }
 
 }  // namespace vigil

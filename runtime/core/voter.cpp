@@ -20,6 +20,7 @@ Voter::Voter(const ClusterConfig& config, NodeId self, Incarnation incarnation, 
   const Duration acknowledged = stored.longest_acknowledged.ns == 0 ? longest_lease : stored.longest_acknowledged;
   wait_until_ = now + outlast(longer(acknowledged, config.timing.lease));
   longest_lease_stored_ = longer(acknowledged, config.timing.lease);
+  forgotten_ = stored.epoch_ceiling;
   promised_ = {stored.epoch_ceiling, no_node};
   highest_seen_ = stored.epoch_ceiling;
   wanted_counter_ = stored.epoch_ceiling + 1;
@@ -167,6 +168,7 @@ void Voter::promise(Instant now, NodeId to, const Prepare& prepare, Effects& eff
   Promise answer;
   answer.epoch = prepare.epoch;
   answer.recovering = !accepted_in_this_life_;
+  answer.forgotten = forgotten_;
   // What the candidate holds already, or holds something newer than, tells it nothing.
   if (prepare.base < accepted_.stamp && !seeded_bug(Bug::forget_accepted_on_promise)) answer.accepted = accepted_;
   leases_.leases_left(now, prepare.members, answer.leases);

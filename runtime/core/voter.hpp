@@ -74,6 +74,7 @@ class Voter {
   NodeId self_;
   Incarnation incarnation_;
   Instant wait_until_;
+  std::uint64_t forgotten_ = 0;           // the ceiling of earlier lives
   bool clean_ = false;
   bool storage_failed_ = false;
   Instant store_again_;                   // after a failure

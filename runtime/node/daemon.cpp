@@ -541,7 +541,9 @@ KeyContext Daemon::key_context() const {
   context.now = boottime_now();
   context.self = options_.self;
   context.committed = &core_->committed();
-  context.member = context.committed->view.holds(options_.self, core_->incarnation()) && context.now < core_->lease_until();
+  context.in_view = context.committed->view.holds(options_.self, core_->incarnation());
+  context.member = context.in_view && context.now < core_->lease_until();
+  context.not_ahead = core_->not_ahead();
   return context;
 }
 

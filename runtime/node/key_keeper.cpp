@@ -143,9 +143,15 @@ void KeyKeeper::follow_begun(const KeyContext& context) {
   if (stored()) tell(context, KeyStep::begin, begun.id, begun.print);
 }
 
-void KeyKeeper::send_under(std::uint8_t id) {
+void KeyKeeper::seal_under(std::uint8_t id, Instant now) {
+  if (ring_.active() == id) return;
+  (void)ring_.activate(id).ok();
+  sealing_since_ = now;
+}
+
+void KeyKeeper::send_under(std::uint8_t id, Instant now) {
   if (!keys_.has(id)) return;
-  if (ring_.active() != id) (void)ring_.activate(id).ok();
+  seal_under(id, now);
   if (keys_.active() == id) return;
   keys_.activate(id);
   changed();
@@ -153,7 +159,7 @@ void KeyKeeper::send_under(std::uint8_t id) {
 
 void KeyKeeper::follow_spreading(const KeyContext& context) {
   const KeyState& state = context.committed->state.keys;
-  send_under(state.active);  // the next one was sent under before, and somebody joined who does not hold it
+  send_under(state.active, context.now);  // the next one was sent under before, and somebody joined who does not hold it
   if (!holds(state.next, state.print)) return ask(context);
   if (stored() && !state.done.has(context.self)) tell(context, KeyStep::holds, state.next, state.print);
 }
@@ -161,7 +167,7 @@ void KeyKeeper::follow_spreading(const KeyContext& context) {
 void KeyKeeper::follow_switching(const KeyContext& context) {
   const KeyState& state = context.committed->state.keys;
   if (!holds(state.next, state.print)) return ask(context);
-  send_under(state.next);
+  send_under(state.next, context.now);
   if (stored() && !state.done.has(context.self)) tell(context, KeyStep::sends, state.next, state.print);
 }
 
@@ -170,7 +176,7 @@ void KeyKeeper::follow_settled(const KeyContext& context) {
   sodium_memzero(secret_key_.data(), secret_key_.size());
   const std::uint8_t active = context.committed->state.keys.active;
   if (active == 0 || !keys_.has(active)) return;
-  send_under(active);
+  send_under(active, context.now);
   BoundedVector<std::uint8_t, KeySet::capacity> old;
   // Who has just come back may hold a record from before the next key was decided on: that key is not given up yet.
   const std::uint8_t to_come = context.member ? 0 : successor(active);
@@ -233,23 +239,35 @@ void KeyKeeper::on_offer(const KeyOffer& offer, const KeyContext& context) {
     log_.write(LogLevel::error, "the next cluster key cannot be taken: ", added.error().message);
 }
 
-// Whoever sends under the next key knows that all members hold it, so that is followed at once: two nodes that were away
-// together would otherwise go on hearing each other under the old one. Back, only when nobody is heard under the own.
+// Does somebody send under the next key who may know that all members hold it? Who is in the view goes by its record, and
+// is led on only by those that tell of a newer one, or that do not understand its challenges: they cannot tell.
+bool KeyKeeper::led_to(std::uint8_t next, const KeyContext& context, const wire::Session& session) {
+  if (!context.in_view) return context.now - session.heard_under(next) < recent;
+  for (std::size_t i = 0; i < limits::max_nodes; ++i) {
+    const wire::Session::Sealed& sealed = session.sealed_by(static_cast<NodeId>(i));
+    if (sealed.key_id != next || context.now - sealed.at >= recent) continue;
+    if (sealed.current ? !context.not_ahead.has(static_cast<NodeId>(i)) : context.now - sealed.since >= recent) return true;
+  }
+  return false;
+}
+
+// To the next key at once: two nodes that were away together would otherwise go on hearing each other under the old one.
+// Back, only when nobody is heard under the own.
 void KeyKeeper::follow_frames(const KeyContext& context, const wire::Session& session) {
   if (context.member) return;
   const auto heard_of_late = [&](std::uint8_t id) { return context.now - session.heard_under(id) < recent; };
   const std::uint8_t own = ring_.active();
   const std::uint8_t next = successor(own);
   std::uint8_t heard = 0;
-  if (keys_.has(next) && heard_of_late(next))
+  if (keys_.has(next) && led_to(next, context, session))
     heard = next;
-  else if (!heard_of_late(own))
+  else if (!heard_of_late(own) && context.now - sealing_since_ >= recent)
     keys_.each([&](std::uint8_t id, const ClusterKey&) {
       if (heard_of_late(id)) heard = id;
     });
   if (heard == 0) return;
   log_.write(LogLevel::notice, "the others send under cluster key ", std::to_string(heard), ": so does this node");
-  (void)ring_.activate(heard).ok();
+  seal_under(heard, context.now);
 }
 
 void KeyKeeper::describe(const ClusterConfig& config, const KeyContext& context, NodeStatus& status) const {

@@ -29,7 +29,9 @@ namespace vigil {
 struct KeyContext {
   Instant now;
   NodeId self = no_node;
-  bool member = false;
+  bool member = false;  // with a lease
+  bool in_view = false;  // of the record, in this life
+  NodeSet not_ahead;     // peers that tell of no newer record
   const Record* committed = nullptr;
 };
 
@@ -60,7 +62,7 @@ class KeyKeeper : private KeyStoreListener {
   void follow(const KeyContext& context);
   void on_ask(NodeId from, const KeyAsk& ask, const KeyContext& context);
   void on_offer(const KeyOffer& offer, const KeyContext& context);
-  // A node that is not in the view sends under the key under which it hears the others, if it holds that.
+  // A node without a lease sends under the key under which it hears those that know more, if it holds that.
   void follow_frames(const KeyContext& context, const wire::Session& session);
   void describe(const ClusterConfig& config, const KeyContext& context, NodeStatus& status) const;
 
@@ -73,11 +75,13 @@ class KeyKeeper : private KeyStoreListener {
   };
 
   bool holds(std::uint8_t id, std::uint64_t print) const;
+  static bool led_to(std::uint8_t next, const KeyContext& context, const wire::Session& session);
   bool stored() const { return stored_ == changes_; }
   Status add(std::uint8_t id, ClusterKey::Bytes bytes);
   void forget(std::uint8_t id);
   void changed();
-  void send_under(std::uint8_t id);
+  void seal_under(std::uint8_t id, Instant now);
+  void send_under(std::uint8_t id, Instant now);
   void follow_begun(const KeyContext& context);
   void follow_spreading(const KeyContext& context);
   void follow_switching(const KeyContext& context);
@@ -98,6 +102,7 @@ class KeyKeeper : private KeyStoreListener {
   Instant next_word_;  // not before this, unless something changed
   Instant next_try_;   // to write the file
   Stamp followed_;
+  Instant sealing_since_;  // under the present key
   // One-time keys of the asking under way.
   std::array<std::uint8_t, 32> public_key_{};
   std::array<std::uint8_t, 32> secret_key_{};

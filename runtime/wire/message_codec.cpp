@@ -41,12 +41,14 @@ void get(ByteReader& reader, Prepare& prepare) {
 void put(ByteWriter& writer, const Promise& promise) {
   put(writer, promise.epoch);
   put_flag(writer, promise.recovering);
+  writer.put_u64(promise.forgotten);
   encode_record(writer, promise.accepted);
   put(writer, promise.leases);
 }
 void get(ByteReader& reader, Promise& promise) {
   get(reader, promise.epoch);
   promise.recovering = get_flag(reader);
+  promise.forgotten = reader.get_u64();
   decode_record(reader, promise.accepted);
   get(reader, promise.leases);
 }

@@ -143,14 +143,23 @@ Verdict Session::on_frame(Instant now, Bytes frame, LinkIndex by) {
     std::size_t size = 0;
     if (open(keys_, frame, body_, size)) {
       arrival.body = Bytes(body_.data(), size);
-      heard_under_[arrival.header.key_id] = now;
       judge(arrival, verdict);
+      note_key(arrival.header, now);
     } else {
       verdict.drop = Drop::wrong_tag;
     }
   }
   account(now, verdict);
   return verdict;
+}
+
+void Session::note_key(const FrameHeader& header, Instant now) {
+  heard_under_[header.key_id] = now;
+  if (!options_.configured.has(header.from)) return;
+  Sealed& sealed = sealed_by_[header.from];
+  const bool current = header.start_id == peers_[header.from].current.start_id;
+  if (sealed.key_id == 0 || sealed.current != current) sealed.since = now;
+  sealed = {header.key_id, now, current, sealed.since};
 }
 
 // What can be told from the clear header alone.

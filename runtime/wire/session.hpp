@@ -166,6 +166,14 @@ class Session {
   Incarnation current(NodeId peer) const { return peer < peers_.size() ? peers_[peer].current : Incarnation{}; }
   // When a frame last came that was sealed under this key, whoever sent it.
   Instant heard_under(std::uint8_t key_id) const { return heard_under_[key_id]; }
+  // Under which key a node's newest frame was sealed, and whether that was of the life that is current here.
+  struct Sealed {
+    std::uint8_t key_id = 0;  // 0: none came yet
+    Instant at;
+    bool current = false;
+    Instant since;  // all were of a life that is not current, or all of one that is
+  };
+  const Sealed& sealed_by(NodeId peer) const { return sealed_by_[peer]; }
   std::uint64_t delivered() const { return delivered_; }
   std::uint64_t dropped(Drop drop) const { return dropped_[static_cast<std::size_t>(drop)]; }
 
@@ -211,6 +219,7 @@ class Session {
   Peer& peer_of(NodeId node) { return options_.configured.has(node) ? peers_[node] : stranger_; }
   NodeId node_named(std::uint64_t name_hash) const;
   Drop screen(Bytes frame, FrameHeader& header) const;
+  void note_key(const FrameHeader& header, Instant now);
   void judge(const Arrival& arrival, Verdict& verdict);
   Drop on_own_id(const Arrival& arrival, Verdict& verdict);
   Drop on_current(const Arrival& arrival, Verdict& verdict);
@@ -242,6 +251,7 @@ class Session {
   std::array<std::uint8_t, body_bytes_max> body_{};
   std::array<std::uint8_t, limits::frame_bytes> reply_{};
   std::array<Instant, 256> heard_under_{};
+  std::array<Sealed, limits::max_nodes> sealed_by_{};
   std::uint64_t delivered_ = 0;
   std::array<std::uint64_t, drop_count> dropped_{};
   // By reason and claimed sender; the last row is for senders out of range.

@@ -161,6 +161,39 @@ void a_view_in_doubt_needs_the_quorum_of_the_one_before_too(void**) {
   assert_true(vote.of(nodes({0, 3})) == Authority::none);
 }
 
+// {0,1,2}: node 2 holds a view in doubt of itself and node 3, which never accepted it. Nodes 1 and 3 may have gone another
+// way since; of these, node 1 has restarted and node 3 is away.
+void who_has_forgotten_knows_of_no_other_way(void**) {
+  auto config = cluster_of(4);
+  config->nodes[0].votes = 0;
+  Vote vote(*config, nodes({2, 3}));
+  vote.base.previous = view_of(*config, nodes({1, 2, 3}));
+  vote.base.view.rule = vote.base.previous.rule = configured_rule(*config);
+  vote.base.view.incarnations[1] = vote.base.previous.incarnations[1] = life_of(1, 1);
+  vote.ballot.in_doubt = true;
+  vote.base.stamp.epoch.counter = 7;
+  std::array<std::uint64_t, limits::max_nodes> forgotten{};
+  vote.ballot.forgotten = &forgotten;
+  assert_true(vote.of(nodes({1, 2})) == Authority::unanimous);
+  vote.lives[1] = life_of(1, 2);
+  vote.ballot.recovering = nodes({1});
+  forgotten[1] = vote.base.stamp.epoch.counter;
+  assert_true(vote.of(nodes({1, 2})) == Authority::none);
+  assert_true(vote.of(nodes({1, 2, 3})) != Authority::none);
+  // It had ended before the view in doubt began, so it cannot have gone another way since.
+  forgotten[1] = vote.base.stamp.epoch.counter - 1;
+  assert_true(vote.of(nodes({1, 2})) == Authority::unanimous);
+  // Nothing was ever stored: in its first life it knows; one that the view knows in another has lost its file.
+  forgotten[1] = 0;
+  assert_true(vote.of(nodes({1, 2})) == Authority::none);
+  vote.base.view.incarnations[1] = life_of(1, 2);
+  assert_true(vote.of(nodes({1, 2})) == Authority::unanimous);
+  // Once it is known to be decided, nobody went another way.
+  vote.base.view.incarnations[1] = life_of(1, 1);
+  vote.ballot.in_doubt = false;
+  assert_true(vote.of(nodes({1, 2})) != Authority::none);
+}
+
 void half_needs_the_tie_breaker(void**) {
   auto config = cluster_of(2);
   config->quorum.tie_breaker = Path("/shared/tie");
@@ -233,6 +266,7 @@ int main() {
       cmocka_unit_test(the_operators_rule_lasts_until_the_configured_one_can_be_met),
       cmocka_unit_test(last_man_standing_needs_a_quorum_of_the_last_view),
       cmocka_unit_test(a_view_in_doubt_needs_the_quorum_of_the_one_before_too),
+      cmocka_unit_test(who_has_forgotten_knows_of_no_other_way),
       cmocka_unit_test(half_needs_the_tie_breaker),
       cmocka_unit_test(the_operators_word_stands_for_absent_votes),
       cmocka_unit_test(a_shorter_file_does_not_outvote_the_last_view),

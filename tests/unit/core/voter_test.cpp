@@ -343,11 +343,14 @@ void a_promise_tells_the_newest_record_and_the_leases(void**) {
 }
 
 void a_restarted_voter_says_so_until_it_accepts(void**) {
-  Fixture f;
+  StoredState stored;
+  stored.epoch_ceiling = 4;
+  Fixture f(stored);
   f.ready();
   assert_int_equal(f.answer(f.ask({5, 0})), 'P');
   assert_true(sent<Promise>(f.effects)[0].recovering);
   assert_true(sent<Promise>(f.effects)[0].accepted.stamp == Stamp({{1, 0}, 2}));  // what was stored
+  assert_int_equal(sent<Promise>(f.effects)[0].forgotten, 4);
   // Learning from others is not accepting.
   f.voter->learn(record_of(*f.config, nodes({0, 1, 2}), {4, 0}, 3), f.effects);
   assert_int_equal(f.answer(f.ask({6, 0}, nodes({0, 1, 2}))), 'P');

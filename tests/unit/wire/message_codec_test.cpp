@@ -121,6 +121,7 @@ void every_field_travels(void**) {
   assert_true(differs(Prepare{}, [&](Prepare& p) { p.candidate_heard = other; }));
   assert_true(differs(Promise{}, [](Promise& p) { p.epoch.proposer = 1; }));
   assert_true(differs(Promise{}, [](Promise& p) { p.recovering = true; }));
+  assert_true(differs(Promise{}, [](Promise& p) { p.forgotten = 1; }));
   assert_true(differs(Promise{}, [](Promise& p) { p.accepted.detect_us = 1; }));
   assert_true(differs(Promise{}, [](Promise& p) { p.leases.push({1, Duration::from_ns(1)}); }));
   assert_true(differs(Nack{}, [](Nack& n) { n.epoch.counter = 1; }));
@@ -337,7 +338,7 @@ void sizes(void**) {
     for (NodeId node = 0; node < 64; ++node) record.previous.incarnations[node] = many.incarnation();
     LeasesLeft leases;
     for (NodeId node = 0; node < 64; ++node) leases.push({node, Duration::from_s(3600)});
-    largest = std::max(largest, encoded(Message(Promise{many.epoch(), true, record, leases})).size());
+    largest = std::max(largest, encoded(Message(Promise{many.epoch(), true, 1, record, leases})).size());
   }
   assert_true(largest < limits::message_bytes);
   print_message("record: %zu bytes with 3 nodes and 1 group; promise at most %zu with 64 nodes and 32 groups\n", shared,

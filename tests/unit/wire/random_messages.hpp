@@ -208,7 +208,7 @@ class RandomMessages {
         prepare.candidate_heard = set();
         return prepare;
       }
-      case 1: return Promise{epoch(), random_.chance(50), random_.chance(20) ? Record{} : record(), leases()};
+      case 1: return Promise{epoch(), random_.chance(50), random_.below(5000), random_.chance(20) ? Record{} : record(), leases()};
       case 2: return Nack{epoch(), epoch(), static_cast<NackReason>(random_.below(5)), set()};
       case 3: return Accept{record(), leases()};
       case 4: return Accepted{stamp()};

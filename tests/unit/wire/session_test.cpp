@@ -285,6 +285,8 @@ void a_change_of_keys_loses_no_frame(void**) {
   assert_true(b.receive(a.send()).is_delivered());
   assert_true(a.receive(old_key_late).is_delivered());
   assert_true(b.session->heard_under(2) == now_);
+  assert_int_equal(b.session->sealed_by(0).key_id, 2);
+  assert_true(b.session->sealed_by(0).current && b.session->sealed_by(0).at == now_);
   assert_true(b.keys.activate(2).ok());
   assert_true(a.keys.remove(1).ok());
   assert_true(b.keys.remove(1).ok());
