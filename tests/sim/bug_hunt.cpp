@@ -32,6 +32,20 @@ const Finding* telling(const RunSummary& summary, std::size_t nodes) {
   return best;
 }
 
+// Those that take so many seeds that the one is looked at first which found it last; where a change of the simulator has
+// shuffled the seeds, the hunt begins anew, and this table wants to be brought up to date.
+struct Rare {
+  Bug bug;
+  std::uint64_t seed;
+};
+constexpr Rare rare[] = {
+    {Bug::late_accuser_not_held_back, 1825},
+    {Bug::remainder_without_drift, 13042},
+    {Bug::joins_while_switching, 7017},
+    {Bug::doubt_hides_another_way, 29359},
+};
+constexpr std::uint64_t patience_with_rare = 60;
+
 // What the exhaustive search must see, from where and within how many choices.
 struct Way {
   Bug bug;
@@ -63,24 +77,30 @@ bool hunt_every_way(const RunPlan& wish, const Way& way) {
   return seen;
 }
 
+bool found_among(RunPlan& plan, std::uint64_t first, std::uint64_t seeds, std::uint64_t counted_from) {
+  plan.first = first;
+  plan.seeds = seeds;
+  const RunSummary summary = run_seeds(plan);
+  const Finding* finding = telling(summary, plan.nodes);
+  if (finding == nullptr) return false;
+  std::printf("| `%s` | %s | %s | %s | %llu |\n", to_string(plan.bug), place_of(plan.bug), describe(plan.bug),
+              to_string(finding->invariant), static_cast<unsigned long long>(finding->seed - counted_from + 1));
+  std::fflush(stdout);
+  return true;
+}
+
 bool hunt(const RunPlan& wish, Bug bug) {
   constexpr std::uint64_t batch = 50;
   RunPlan plan = wish;
   plan.bug = bug;
   plan.stop_after = 12;
   plan.progress = false;
-  const std::uint64_t most = wish.seeds * patience;
-  for (std::uint64_t tried = 0; tried < most; tried += batch) {
-    plan.first = wish.first + tried;
-    plan.seeds = std::min(batch, most - tried);
-    const RunSummary summary = run_seeds(plan);
-    const Finding* finding = telling(summary, plan.nodes);
-    if (finding == nullptr) continue;
-    std::printf("| `%s` | %s | %s | %s | %llu |\n", to_string(bug), place_of(bug), describe(bug),
-                to_string(finding->invariant), static_cast<unsigned long long>(finding->seed - wish.first + 1));
-    std::fflush(stdout);
-    return true;
-  }
+  const Rare* known = std::find_if(std::begin(rare), std::end(rare), [bug](const Rare& one) { return one.bug == bug; });
+  const bool is_rare = known != std::end(rare);
+  if (is_rare && wish.first == 1 && found_among(plan, known->seed, 1, wish.first)) return true;
+  const std::uint64_t most = wish.seeds * (is_rare ? patience_with_rare : patience);
+  for (std::uint64_t tried = 0; tried < most; tried += batch)
+    if (found_among(plan, wish.first + tried, std::min(batch, most - tried), wish.first)) return true;
   std::printf("| `%s` | %s | %s | MISSED | > %llu |\n", to_string(bug), place_of(bug), describe(bug),
               static_cast<unsigned long long>(most));
   std::fflush(stdout);

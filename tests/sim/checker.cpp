@@ -2,31 +2,20 @@
 #include "tests/sim/checker.hpp"
 
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
+
+#include "tests/sim/checker_text.hpp"
+#include "tests/sim/votes.hpp"
 
 namespace vigil::sim {
 
 const char* to_string(Invariant invariant) {
-  static constexpr const char* names[] = {
-      "none",         "I1 one owner",  "I2 agreement",    "I3 proof",       "I4 durability", "I6 accuser",
-      "I7 isolation", "C convergence", "W wire and disk", "core assertion", "determinism"};
+  static constexpr const char* names[] = {"none",          "I1 one owner",    "I2 agreement",   "I3 proof",
+                                          "I4 durability", "I6 accuser",      "I7 isolation",   "K keys",
+                                          "C convergence", "W wire and disk", "core assertion", "determinism"};
   return names[static_cast<std::size_t>(invariant)];
 }
 
 namespace {
-
-[[gnu::format(printf, 1, 2)]] std::string text(const char* format, ...) {
-  char buffer[320];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(buffer, sizeof buffer, format, arguments);
-  va_end(arguments);
-  return buffer;
-}
-
-unsigned long long counter(Epoch epoch) { return epoch.counter; }
-int proposer(Epoch epoch) { return epoch.proposer == no_node ? -1 : epoch.proposer; }
 
 // What must be the same wherever a stamp is seen; how long things took is each node's own telling.
 bool same_decision(const Record& a, const Record& b) {
@@ -36,14 +25,20 @@ bool same_decision(const Record& a, const Record& b) {
 
 }  // namespace
 
-void Checker::reset(const ClusterConfig& config, std::size_t nodes) {
+void Checker::reset(const ClusterConfig& config, const ClusterConfig& next, std::size_t nodes) {
   config_ = &config;
+  next_ = &next;
+  clocks_ = {};
+  keys_ = {};
+  sending_ = {};
+  keys_followed_ = {};
   nodes_ = nodes;
   history_size_ = 0;
   candidacies_.clear();
   for (std::size_t i = 0; i < nodes; ++i) lives_[i] = {};
   accusations_ = {};
   questions_.clear();
+  won_.clear();
   newest_ = none;
   committed_count_ = committed_views_ = 0;
   violation_ = {};
@@ -71,6 +66,7 @@ void Checker::started(SimTime now, NodeId node, Stamp committed, Stamp accepted,
   life.promised_before = voted;
   life.acknowledged_before = acknowledged_before;
   life.acknowledged_by.fill(std::numeric_limits<std::int64_t>::min());
+  life.register_held_by.fill(std::numeric_limits<std::int64_t>::min());
 }
 
 void Checker::stopped(NodeId node) { lives_[node].alive = false; }
@@ -143,9 +139,19 @@ void Checker::count_acceptance(NodeId node, std::size_t index) {
   history_[index].accepted_in[node] = machines_[node].daemon;
 }
 
+// A candidate accepted what it proposes, and may have gone on to later records in the same step.
+void Checker::accepts_own(NodeId node, std::size_t index) {
+  const Stamp stamp = history_[index].record.stamp;
+  const Stamp newest = lives_[node].accepted;
+  if (stamp.epoch.proposer == node && newest.epoch == stamp.epoch && newest >= stamp) count_acceptance(node, index);
+}
+
 void Checker::on_accepted(SimTime now, NodeId node, const Accepted& accepted) {
   waited(now, node, "accepted a record");
   vote(now, node, accepted.stamp.epoch, "accepted a record of");
+  // One step may accept a record and then, alone a quorum, commit a view of its own.
+  Life& life = lives_[node];
+  if (accepted.stamp.epoch < life.accepted.epoch) life.before = std::max(life.before, accepted.stamp);
   const std::size_t index = find(accepted.stamp);
   if (index == none)
     fail(Invariant::agreement, now, text("node %d accepted a record that nobody proposed", node + 1));
@@ -160,8 +166,13 @@ void Checker::committed(SimTime now, NodeId node, const Record& record) {
     fail(Invariant::agreement, now,
          text("node %d's committed record went back to %llu.%d/%u", node + 1, counter(record.stamp.epoch),
               proposer(record.stamp.epoch), record.stamp.version));
+  if (life.committed.epoch != record.stamp.epoch) {
+    life.committed_before = life.committed;
+    life.went_on_ns = machines_[node].clock.at(now).ns;
+  }
   life.committed = record.stamp;
   clear_votes_against_members(life, record);
+  accepts_own(node, index);
   if (!history_[index].committed) first_commit(now, node, index);
 }
 
@@ -172,12 +183,17 @@ NodeSet Checker::acceptors_in(const View& view, const Known& known) const {
   return set;
 }
 
+// A single member proposes and commits in one step, and the first record that is seen of its epoch is the second.
 void Checker::first_commit(SimTime now, NodeId node, std::size_t index) {
   Known& known = history_[index];
+  const Stamp stamp = known.record.stamp;
+  check_rule(now, node, known);
   check_quorums(now, node, known);
+  if (stamp.version == 1 || find({stamp.epoch, 1}) == none) check_succession(now, node, known);
   check_chain(now, node, known);
   check_expelled(now, known.record);
   check_files(now, known.record);
+  check_clocks(now, known.record);
   known.committed = true;
   ++committed_count_;
   if (known.record.stamp.version == 1) ++committed_views_;
@@ -186,11 +202,10 @@ void Checker::first_commit(SimTime now, NodeId node, std::size_t index) {
     if (known.record.view.holds(member, accusations_[member].of)) accusations_[member] = {};
 }
 
-// A record is committed once a quorum of its view and all who join have accepted it, and the newest view committed
-// before it was rightly succeeded.
+// A record is committed once a quorum of its view and all who join have accepted it.
 void Checker::check_quorums(SimTime now, NodeId node, const Known& known) {
   const Record& record = known.record;
-  if (!record.view.is_quorum(acceptors_in(record.view, known)))
+  if (!decides(record.view, acceptors_in(record.view, known), won(record.stamp.epoch)))
     fail(Invariant::agreement, now,
          text("node %d holds %llu.%d/%u committed, but no quorum of its view has accepted it", node + 1,
               counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version));
@@ -201,38 +216,6 @@ void Checker::check_quorums(SimTime now, NodeId node, const Known& known) {
       fail(Invariant::agreement, now,
            text("node %d holds %llu.%d/%u committed, but node %d, which joins, has not accepted it", node + 1,
                 counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version, member + 1));
-  if (newest_ == none) return;
-  const View& old = history_[newest_].record.view;
-  if (old.epoch >= record.stamp.epoch || !quorum_survives(old) || succeeded(old, known)) return;
-  fail(Invariant::agreement, now,
-       text("node %d holds %llu.%d/%u committed, but a quorum of view %llu.%d lives that never voted for it", node + 1,
-            counter(record.stamp.epoch), proposer(record.stamp.epoch), record.stamp.version, counter(old.epoch),
-            proposer(old.epoch)));
-}
-
-// Back from the record through what it replaces, proposals that were never committed included, there is an
-// epoch for which so many members of the old view voted, in the lives that it knows, that the others decide
-// nothing without them: from then on the old view's decisions were complete, and known to its successor.
-bool Checker::succeeded(const View& old, const Known& record) {
-  const Known* link = &record;
-  for (;;) {
-    NodeSet bound = acceptors_in(old, *link);
-    const Candidacy& own = candidacy(link->record.stamp.epoch);
-    for (const NodeId member : old.members)
-      if (old.holds(member, own.voted_in[member])) bound.add(member);
-    if (old.is_hit_by(bound)) return true;
-    const Epoch previous = link->record.previous.epoch;
-    const std::size_t index = link->record.joint() && previous > old.epoch ? find({previous, 1}) : none;
-    if (index == none) return false;
-    link = &history_[index];
-  }
-}
-
-bool Checker::quorum_survives(const View& view) const {
-  NodeSet alive;
-  for (const NodeId member : view.members)
-    if (lives_[member].alive && view.holds(member, machines_[member].daemon)) alive.add(member);
-  return view.is_quorum(alive);
 }
 
 // Every epoch builds on a record at least as new as all that earlier epochs have committed, unless no
@@ -315,7 +298,7 @@ void Checker::accuse(SimTime now, NodeId accuser, NodeSet accused, NodeSet kept)
     // Nodes that run by another file are left out for that, however well they are heard. And where a slow node is
     // to stay, pairs look broken that are not.
     const bool justified = lives_[node].other_file != lives_[accuser].other_file || slow_among(now, kept) ||
-                           !sound_throughout(now, node, kept);
+                           !sound_throughout(now, node, kept) || !readable(accuser, node);
     accusation.justified = accusation.justified || justified;
     if (!justified && knows_itself && others_sound)
       fail(Invariant::accuser, now,
@@ -341,7 +324,8 @@ void Checker::check_expelled(SimTime now, const Record& record) {
 Checker::Candidacy& Checker::candidacy(Epoch epoch) {
   for (std::size_t i = candidacies_.size(); i > 0; --i)
     if (candidacies_[i - 1].epoch == epoch) return candidacies_[i - 1];
-  candidacies_.push_back({epoch, {}, false, {}, {}, {}});
+  candidacies_.push_back({});
+  candidacies_.back().epoch = epoch;
   return candidacies_.back();
 }
 
@@ -379,6 +363,11 @@ void Checker::vote_out(NodeId node, const Candidacy& candidacy) {
 void Checker::on_prepare(SimTime now, NodeId node, const Prepare& prepare) {
   waited(now, node, "stood as a candidate");
   Candidacy& own = candidacy(prepare.epoch);
+  if (!(own.by == machines_[node].daemon)) {
+    own = {};
+    own.epoch = prepare.epoch;
+    own.by = machines_[node].daemon;
+  }
   const std::size_t base = find(prepare.base);
   for (const NodeId out : prepare.expel) {
     // To leave out a life that has ended is no accusation.
@@ -413,7 +402,8 @@ void Checker::on_accept(SimTime now, NodeId node, const Accept& accept) {
     for (const Stamp known : {life.accepted, life.committed, life.before})
       if (known.epoch < accept.record.stamp.epoch) own.base = std::max(own.base, known);
   }
-  know(now, accept.record);
+  const std::size_t index = know(now, accept.record);
+  accepts_own(node, index);
   const NodeSet out = accept.record.expelled - accept.record.view.members;
   for (const NodeId accused : out)
     if (accept.record.joint() && accept.record.previous.holds(accused, machines_[accused].daemon))
@@ -449,11 +439,17 @@ void Checker::acknowledging(SimTime now, NodeId voter, NodeId holder, Incarnatio
 
 // The newest moment by which nodes that decide in the holder's view have acknowledged it, the holder's own word
 // included; of a holder without a view, a majority of all. Whatever epoch they were of: the most generous reading.
-std::int64_t Checker::granted_since(NodeId holder, std::int64_t own_ns) const {
+std::int64_t Checker::granted_since(NodeId holder, Stamp committed, std::int64_t own_ns) const {
   constexpr std::int64_t never = std::numeric_limits<std::int64_t>::min();
   std::array<std::int64_t, max_sim_nodes> newest = lives_[holder].acknowledged_by;
   newest[holder] = own_ns;
-  const std::size_t index = find(lives_[holder].committed);
+  const std::size_t index = find(committed);
+  // Half of a view lives by the tie-breaker, while that is held by one of them.
+  std::int64_t register_read = never;
+  std::int64_t by_register = never;
+  if (index != none)
+    for (const NodeId member : history_[index].record.view.members)
+      register_read = std::max(register_read, lives_[holder].register_held_by[member]);
   NodeSet together;
   for (std::size_t turn = 0; turn < nodes_; ++turn) {
     NodeId next = no_node;
@@ -464,18 +460,28 @@ std::int64_t Checker::granted_since(NodeId holder, std::int64_t own_ns) const {
     if (next == no_node) break;
     together.add(next);
     const bool enough = index == none ? static_cast<std::size_t>(together.count()) > nodes_ / 2
-                                      : history_[index].record.view.is_quorum(together);
-    if (enough) return newest[next];
+                                      : decides(history_[index].record.view, together, false);
+    if (enough) return std::max(newest[next], by_register);
+    if (index != none && decides(history_[index].record.view, together, true))
+      by_register = std::max(by_register, std::min(newest[next], register_read));
   }
-  return never;
+  return by_register;
 }
 
 void Checker::renewing(SimTime now, NodeId node, Instant until) {
   const std::int64_t own = machines_[node].clock.at(now).ns;
   if (until.ns <= own) return;  // opens nothing
-  const std::int64_t from = granted_since(node, own);
-  if (from == std::numeric_limits<std::int64_t>::min() || until.ns > from + config_->timing.lease.ns)
-    fail(Invariant::proof, now, text("node %d renews its lease further than a quorum has acknowledged", node + 1));
+  const Life& life = lives_[node];
+  std::int64_t from = granted_since(node, life.committed, own);
+  // A step that renews a lease and then goes on to another view is seen when it is over.
+  if (!life.committed_before.epoch.is_genesis())
+    from = std::max(from, granted_since(node, life.committed_before, life.went_on_ns));
+  const bool never = from == std::numeric_limits<std::int64_t>::min();
+  const std::int64_t most = never ? own : from + config_->timing.lease.ns;
+  if (until.ns <= most) return;
+  fail(Invariant::proof, now,
+       text("node %d renews its lease further than a quorum has acknowledged, by %.3f ms%s", node + 1,
+            static_cast<double>(until.ns - most) / 1e6, never ? ": none has" : ""));
 }
 
 // ---- takeover steps -------------------------------------------------------------------------------

@@ -56,9 +56,13 @@ bool Checker::was_asked(OperatorVerb verb, GroupIndex group, NodeId of) const {
   });
 }
 
-bool Checker::vouched() const {
-  return std::any_of(questions_.begin(), questions_.end(),
-                     [](const Question& question) { return question.command.verb == OperatorVerb::confirm_down; });
+NodeSet Checker::vouched_for() const {
+  NodeSet down;
+  for (const Question& question : questions_) {
+    if (question.command.verb == OperatorVerb::confirm_down) down.add(question.command.node);
+    if (question.command.verb == OperatorVerb::quorum_override) down = down | question.command.vouched;
+  }
+  return down;
 }
 
 bool Checker::was_decided(const Question& question) const {

@@ -15,13 +15,16 @@ class Codec {
   Codec();
   void reset() { turn_ = 0; }
 
-  // True for the frames that are to travel as bytes.
-  bool takes_this_one() { return ++turn_ % one_in == 0; }
+  // True for the frames that are to travel as bytes: more of those that another release sends.
+  bool takes_this_one(Release release) { return ++turn_ % (release == Release::present ? one_in : one_in / 8) == 0; }
 
   // The same frame as the receiver decodes it. False: something was lost, or refused.
-  bool carry(NodeId from, HeartbeatFrame& frame);
-  bool carry(NodeId from, AckFrame& frame);
-  bool carry(NodeId from, MessageFrame& frame);
+  bool carry(NodeId from, HeartbeatFrame& frame, Release release = Release::present);
+  bool carry(NodeId from, AckFrame& frame, Release release = Release::present);
+  bool carry(NodeId from, MessageFrame& frame, Release release = Release::present);
+
+  // A wall clock as the hello of this release tells it; 0: it does not say. Negative: what was sent did not arrive.
+  std::int64_t carry_hello(Release release, std::int64_t wall_ns);
 
   // The frame with one bit turned, `bit` chosen anew each time. True: the receiver refuses it.
   bool refuses(NodeId from, const HeartbeatFrame& frame, std::uint64_t bit);
@@ -42,6 +45,9 @@ class Codec {
   std::size_t seal(wire::FrameType type, NodeId from, Incarnation incarnation, LinkIndex link, wire::Bytes body);
   bool opened(wire::Bytes& body);
   bool refuses_bit(std::size_t bytes, std::uint64_t bit);
+  template <std::size_t room>
+  static std::size_t extend(std::array<std::uint8_t, room>& body, std::size_t size, std::size_t revision_at,
+                            std::size_t most);
   std::size_t body_of(const Heartbeat& heartbeat);
   std::size_t body_of(const HeartbeatAck& ack);
 

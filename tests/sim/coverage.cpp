@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <iterator>
 
+#include "tests/sim/votes.hpp"
+
 namespace vigil::sim {
 
 namespace {
@@ -26,7 +28,7 @@ constexpr std::array<MachineTable, Coverage::machines> tables = {{
     {"candidacy",
      5,
      {"idle", "leads", "prepares", "proposes a view", "proposes a state"},
-     {"..+..", "+.+.+", "+..+.", "+++.+", "+++.."}},
+     {".o+o.", "+.+o+", "+o.+o", "+++.+", "+++.."}},
     {"membership", 4, {"outside", "member", "said goodbye", "over"}, {".+.+", "o.++", "...+", "...."}},
     {"lease", 4, {"never had", "runs", "gap", "lost"}, {".+..", "..+.", ".+.+", ".+.."}},
     {"peer", 4, {"unknown", "heard both ways", "heard one way", "silent"}, {".++.", "..++", ".+.+", ".++."}},
@@ -37,6 +39,14 @@ constexpr std::array<MachineTable, Coverage::machines> tables = {{
      {".++++.....", "+.+++.....", "oo.++..oo.", "+o+.++..+.", "oo...+o+o.", "oo....+++.", "o...+..o..", "++o+o...++",
       "++oo.....o", ".......o.."}},
     {"group", 5, {"offline", "acquiring", "online", "blocked", "error"}, {".+++o", "+.+++", "++.+o", "o+o.o", "o+oo."}},
+    {"rule",
+     6,
+     {"none", "all voters", "the members", "changes", "an operator's word", "half and the tie-breaker"},
+     {".+++++", "..+.++", ".+.+o+", ".++..o", ".o.+.o", ".+++o."}},
+    {"tie-breaker",
+     5,
+     {"read", "gone for", "ours", "another's", "failed"},
+     {"..+o+", "..+++", ".....", ".....", "....."}},
 }};
 
 constexpr const char* kind_names[] = {
@@ -60,8 +70,8 @@ constexpr const char* message_rows[][Coverage::message_machines] = {
     {"++++o", "+++++", "++o."},  // OperatorRequest
     {"oo++o", "+oooo", "o++."},  // OperatorReply
     {".....", ".....", "...."},  // JournalShare: the shell's
-    {".....", ".....", "...."},  // KeyReport: nobody rotates keys here
-    {".....", ".....", "...."},  // KeyAsk
+    {"oo++o", "+++++", "o+oo"},  // KeyReport
+    {".....", ".....", "...."},  // KeyAsk: the shell's, as KeyOffer
     {".....", ".....", "...."},  // KeyOffer
     {".....", ".....", "...."},  // JournalAsk: the shell's
     {".....", ".....", "...."},  // JournalPage
@@ -98,6 +108,27 @@ void Coverage::stepped(const NodePhases& before, const NodePhases& after, std::s
   transition(Watched::lease, at(before.lease), at(after.lease));
   for (std::size_t i = 0; i < nodes; ++i) transition(Watched::peer, at(before.peer[i]), at(after.peer[i]));
   for (std::size_t i = 0; i < groups; ++i) transition(Watched::holder, before.holder[i], after.holder[i]);
+}
+
+namespace {
+
+std::size_t rule_of(const View& view) {
+  if (view.members.empty()) return 0;
+  if (!view.also.voters.empty()) return 3;
+  if (!decides(view, view.members, false)) return 5;
+  if (view.rule.kind == QuorumKind::majority) return 1;
+  return view.rule.kind == QuorumKind::last_man_standing ? 2 : 4;
+}
+
+}  // namespace
+
+void Coverage::view_changed(const View& before, const View& after) {
+  transition(Watched::rule, rule_of(before), rule_of(after));
+}
+
+void Coverage::tie_breaker_used(const effect::UseTieBreaker& use, bool ok, Epoch held, const View& view) {
+  const bool ours = use.win ? held == use.epoch : view.members.has(held.proposer);
+  transition(Watched::tie_breaker, use.win ? 1 : 0, !ok ? 4 : ours ? 2 : 3);
 }
 
 void Coverage::message(const Message& message, const NodePhases& receiver) {

@@ -9,11 +9,23 @@
 #include <vector>
 
 #include "runtime/base/message.hpp"
+#include "runtime/core/effect.hpp"
 #include "runtime/core/status.hpp"
 
 namespace vigil::sim {
 
-enum class Watched : std::uint8_t { voter, candidacy, membership, lease, peer, holder, group, count_ };
+enum class Watched : std::uint8_t {
+  voter,
+  candidacy,
+  membership,
+  lease,
+  peer,
+  holder,
+  group,
+  rule,
+  tie_breaker,
+  count_
+};
 
 class Coverage {
  public:
@@ -32,6 +44,9 @@ class Coverage {
     transition(Watched::group, static_cast<std::size_t>(from), static_cast<std::size_t>(to));
   }
   void message(const Message& message, const NodePhases& receiver);
+  // By what rule a node's committed view counts, and the one before; what a use of the tie-breaker came to.
+  void view_changed(const View& before, const View& after);
+  void tie_breaker_used(const effect::UseTieBreaker& use, bool ok, Epoch held, const View& view);
 
   // Adds to `into`, and starts from nothing.
   template <typename Into>

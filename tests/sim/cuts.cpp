@@ -99,6 +99,18 @@ void end_soon(Scenario& scenario) {
   scenario.chaos_ns = std::min(scenario.chaos_ns, last - scenario.settled_ns + scenario.detection_ns() * 6);
 }
 
+std::string describe_rule(const ClusterConfig& config) {
+  static constexpr const char* policies[] = {"majority", "weighted votes", "last man standing"};
+  std::string text = "  quorum: ";
+  text += policies[static_cast<std::size_t>(config.quorum.policy)];
+  if (!config.quorum.tie_breaker.empty()) text += ", tie-breaker";
+  if (config.quorum.wait_for_all) text += ", waits for all";
+  text += ", votes";
+  for (const NodeConfig& node : config.nodes)
+    text += " " + std::to_string(node.votes) + (node.arbiter ? " (arbiter)" : "");
+  return text + "\n";
+}
+
 }  // namespace
 
 std::string to_text(const Cuts& cuts) {
@@ -141,6 +153,7 @@ std::string describe(const Scenario& scenario) {
                 config.networks.size() == 1 ? "" : "s", static_cast<long long>(scenario.drift_ppm),
                 scenario.ethernet.loss_percent);
   std::string text = line;
+  text += describe_rule(config);
   for (std::size_t i = 0; i < config.groups.size(); ++i) {
     const GroupConfig& group = config.groups[i];
     std::string nodes;

@@ -3,9 +3,17 @@
 // the timers. A group whose scripts hang for ever may be about meanwhile; it must cost the others nothing (I7).
 #include <algorithm>
 
+#include "tests/sim/votes.hpp"
 #include "tests/sim/world.hpp"
 
 namespace vigil::sim {
+
+namespace {
+
+// What a core waits for an answer of the tie-breaker (TieBreaker::answer_time), on the slowest clock.
+constexpr SimTime answer_ns = Duration::from_s(2).ns * 100 / (100 - drift_percent);
+
+}  // namespace
 
 // From the loss of power to service elsewhere, derived as DESIGN section 4 does, on the slowest clock:
 //   silence and lease   run side by side from the last heartbeat, which is at most an interval old
@@ -21,6 +29,13 @@ SimTime Scenario::takeover_bound_ns() const {
   const SimTime work = about_at_most(address_ns) * 2 + about_at_most(script_ns) * scripts;
   const SimTime slowest = (silence + vote).ns * 100 / (100 - drift_percent);
   return (slowest + on_the_way + work) / 100 * takeover_percent;
+}
+
+// What half of the votes take longer: the head start of the coordinator's half, and the register: to win it, and to
+// read it on, as the view lives by it.
+SimTime World::tie_break_ns() const {
+  const Duration wait = scenario_.config.timing.tie_head_start() + scenario_.config.timing.interval;
+  return wait.ns * 100 / (100 - drift_percent) + about_at_most(scenario_.register_ns) * 6;
 }
 
 // Without a fence, or an operator's word, only these can be taken over.
@@ -57,7 +72,8 @@ bool World::begin_exam() {
   for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g) {
     if (!can_be_taken_over(g, *record)) continue;
     const NodeId owner = record->state.groups[g].owner;
-    if (!record->view.is_quorum(record->view.members - NodeSet::of(owner))) continue;
+    const NodeSet left = record->view.members - NodeSet::of(owner);
+    if (!decides(record->view, left, true)) continue;
     exam_owner_ = owner;
     exam_groups_ = 0;
     for (std::size_t other = g; other < scenario_.config.groups.size(); ++other)
@@ -66,6 +82,10 @@ bool World::begin_exam() {
     // A node on whose lease nobody could speak, because an operator vouched for it, is waited for as long as any
     // lease there is; holders wait for the leases of all expelled nodes together.
     exam_bound_ = scenario_.takeover_bound_ns();
+    // A use of the tie-breaker whose answer was lost before is waited for.
+    for (const Host& host : hosts_)
+      if (host.register_asked) exam_bound_ = std::max(exam_bound_, scenario_.takeover_bound_ns() + answer_ns);
+    if (!decides(record->view, left, false)) exam_bound_ += tie_break_ns() / 100 * scenario_.takeover_percent;
     if (checker_.vouched()) exam_bound_ += outlast(longest_lease).ns * 100 / (100 - drift_percent);
     // Nothing else goes wrong: no disk that was to fail its next write.
     for (Host& host : hosts_) host.mischief.write_fails = false;

@@ -62,9 +62,17 @@ void World::strike(Fault fault) {
     case Fault::power_failure:
       for (std::size_t i = 0; i < scenario_.nodes; ++i) machine_crash(hosts_[i], some_time());
       return;
-    case Fault::ambush:
-      ambush_ = true;
+    case Fault::ambush: {
+      const std::uint64_t dice = random_.below(4);
+      ambush_ = dice == 0                                  ? Ambush::at_commit
+                : dice == 1 && scenario_.has_tie_breaker() ? Ambush::at_win
+                                                           : Ambush::at_accept;
       return;
+    }
+    case Fault::survivors:
+      return leave_survivors();
+    case Fault::new_file:
+      return roll_out_next_file();
     case Fault::operator_word:
       return operate();
     default:
@@ -74,7 +82,8 @@ void World::strike(Fault fault) {
 
 void World::begin_network_fault(NetworkFault fault, SimTime length) {
   const std::uint32_t serial = network_.begin(now_, fault);
-  tell_carriers();
+  // Nothing else changes a carrier; and an ambush comes in the middle of a step, when no other may begin.
+  if (fault.kind == Fault::adapter) tell_carriers();
   at(now_ + length, What::heal, no_node, serial);
   if (fault.kind == Fault::flap) at(now_ + fault.period, What::flap, no_node, serial);
   if (trace_.wanted())
@@ -114,6 +123,9 @@ void World::strike_network(Fault kind) {
       break;
     case Fault::partition:
       fault.from = NodeSet::from_bits(random_.next()) & all_nodes();
+      // Halves, where that is a question.
+      while (scenario_.has_tie_breaker() && static_cast<std::size_t>(fault.from.count()) != scenario_.nodes / 2)
+        fault.from = NodeSet::from_bits(random_.next()) & all_nodes();
       fault.to = all_nodes() - fault.from;
       break;
     case Fault::flap:
@@ -144,9 +156,28 @@ void World::strike_network(Fault kind) {
   begin_network_fault(fault, length);
 }
 
-// Accept is on its way to some members only: the coordinator freezes, dies or is cut off from the others.
+// True: it dies on the spot, and the message never leaves.
+bool World::ambushed_at(Host& host, const Message& message) {
+  if (ambush_ == Ambush::at_accept && std::holds_alternative<Accept>(message)) spring_ambush(host);
+  const auto* commit = std::get_if<Commit>(&message);
+  if (ambush_ != Ambush::at_commit || commit == nullptr || commit->stamp.version != 1) return false;
+  // All have accepted, nobody knows it but the coordinator.
+  if (chance(50)) {
+    spring_ambush(host);
+    return false;
+  }
+  ambush_ = Ambush::none;
+  if (chance(50))
+    machine_crash(host, some_time());
+  else
+    daemon_crash(host, some_time());
+  return true;
+}
+
+// Accept, Commit or a use of the tie-breaker is on its way, to some only: the coordinator freezes, dies or is cut off
+// from the others.
 void World::spring_ambush(Host& host) {
-  ambush_ = false;
+  ambush_ = Ambush::none;
   if (chance(60)) {
     NetworkFault fault;
     fault.kind = Fault::partition;
@@ -163,6 +194,21 @@ void World::spring_ambush(Host& host) {
   host.pause_length = some_time() + scenario_.detection_ns();
   // To crash while frozen is to crash in the middle of a step.
   if (dice == 1) at(now_ + some_time() / 4, What::crash_daemon, host.id);
+}
+
+// Most machines lose their power at once, and an operator, who sees to it that they stay so, vouches for them where
+// somebody is left.
+void World::leave_survivors() {
+  NodeSet left = NodeSet::from_bits(random_.next()) & all_nodes();
+  if (chance(60)) left = left & NodeSet::from_bits(random_.next());
+  left.add(some_host().id);
+  for (std::size_t i = 0; i < scenario_.nodes; ++i) {
+    if (left.has(hosts_[i].id)) continue;
+    machine_crash(hosts_[i], some_time());
+    hosts_[i].vouched_for = true;
+  }
+  for (const NodeId node : left)
+    if (chance(60)) at(now_ + scenario_.detection_ns() / 2 + some_time(), What::vouch, node);
 }
 
 void World::strike_host(Fault fault, Host& host) {
@@ -219,6 +265,14 @@ void World::strike_host(Fault fault, Host& host) {
       return;
     case Fault::agent:
       return agent_dies(host);
+    case Fault::tie_breaker:
+      return strike_register(host);
+    case Fault::rotate_key:
+      // Now and then on two nodes at the same moment.
+      if (chance(15)) rotate_key(some_host());
+      return rotate_key(host);
+    case Fault::wall_clock:
+      return set_clock(host, chance(30) ? random_.between(-1'000'000'000, 1'000'000'000) : some_error());
     case Fault::slow_disk:
     case Fault::full_disk:
     case Fault::lost_state:
@@ -263,13 +317,39 @@ void World::use_other_file(Host& host) {
   daemon_crash(host, chance(50) ? scenario_.interval_ns() : some_time());
 }
 
+// How a configuration is changed: every node is stopped, and starts again with the next file, each when its turn comes.
+// Some start with the file of before once more, and are corrected later.
+void World::roll_out_next_file() {
+  other_file_in_force_ = !other_file_in_force_;
+  trace_.line(now_, no_node, "the cluster changes to file version %u",
+              other_file_in_force_ ? other_file_.version : scenario_.config.version);
+  for (std::size_t i = 0; i < scenario_.nodes; ++i) {
+    const SimTime turn = now_ + (chance(50) ? scenario_.interval_ns() : some_time());
+    if (chance(25)) {
+      daemon_crash(hosts_[i], some_time());
+      at(turn + some_time() * 2, What::change_file, hosts_[i].id);
+    } else {
+      at(turn, What::change_file, hosts_[i].id);
+    }
+  }
+}
+
+void World::change_file(Host& host) {
+  if (calm_ || host.other_file == other_file_in_force_) return;
+  use_other_file(host);
+}
+
 // All faults end. What was broken beyond its own repair is started again by hand.
 void World::calm() {
   calm_ = true;
-  ambush_ = false;
+  ambush_ = Ambush::none;
   calm_at_ = now_;
   trace_.line(now_, no_node, "all faults end");
   network_.heal_all(now_);
+  // No frame of before keeps up for seconds what a node that fails later seems to say.
+  agenda_.hasten(now_ + scenario_.detection_ns() / 2, [](const Entry& entry) {
+    return entry.what == What::heartbeat || entry.what == What::ack || entry.what == What::message;
+  });
   tell_carriers();
   for (std::size_t i = 0; i < scenario_.nodes; ++i) {
     Host& host = hosts_[i];
@@ -277,7 +357,8 @@ void World::calm() {
     host.pause_after_effects = -1;
     let_machine_go_on(host);
     if (host.paused) resume(host);
-    if (host.other_file) use_other_file(host);
+    if (host.other_file != other_file_in_force_) use_other_file(host);
+    if (scenario_.tells_time) set_clock(host, random_.between(-1'000'000'000, 1'000'000'000));
     if (!machines_[i].powered) power_on(host);
     if (host.outcast) daemon_crash(host, scenario_.interval_ns());
     if (!host.core) at(now_ + scenario_.interval_ns(), What::start_daemon, host.id);

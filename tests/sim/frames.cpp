@@ -23,7 +23,7 @@ void World::spread(Pool<Frame>& pool, std::uint32_t slot, What what, const Host&
 // Some frames travel as bytes.
 template <typename Frame>
 void World::encode_now_and_then(const Host& host, Frame& frame) {
-  if (codec_.takes_this_one() && !codec_.carry(host.id, frame))
+  if (codec_.takes_this_one(host.release) && !codec_.carry(host.id, frame, host.release))
     checker_.fail(Invariant::wire, now_, "a frame did not come out of the codec as it went in");
 }
 
@@ -37,6 +37,7 @@ void World::send_heartbeat(Host& host, const effect::SendHeartbeat& send) {
   frame.start = host.start;
   for (const RenewalAck& ack : frame.heartbeat.acks)
     checker_.acknowledging(now_, host.id, ack.holder, host.newest_incarnation[ack.holder], ack.sent_ns);
+  if (scenario_.rotates) frame.key = sealing_key(host);
   encode_now_and_then(host, frame);
   const bool measured = network_.lengths_matter() || scenario_.trial;
   const std::size_t bytes = measured ? Codec::bytes_of(frame.heartbeat) : 0;
@@ -49,7 +50,7 @@ void World::send_heartbeat(Host& host, const effect::SendHeartbeat& send) {
 
 void World::send_ack(Host& host, const effect::SendAck& send) {
   const std::uint32_t slot = acks_.take();
-  acks_[slot] = {send.ack, host.incarnation, host.start, {}};
+  acks_[slot] = {send.ack, host.incarnation, host.start, {}, scenario_.rotates ? sealing_key(host) : SimKey{}};
   encode_now_and_then(host, acks_[slot]);
   const bool measured = network_.lengths_matter() || scenario_.trial;
   const std::size_t bytes = measured ? Codec::bytes_of(acks_[slot].ack) : 0;
@@ -62,8 +63,8 @@ void World::send_ack(Host& host, const effect::SendAck& send) {
 
 // On every link that works, serial lines only where nothing else is left; to itself, at once.
 void World::send_message(Host& host, const effect::SendMessage& send) {
+  if (ambush_ != Ambush::none && ambushed_at(host, send.message)) return;
   checker_.sending(now_, host.id, send.message);
-  if (ambush_ && std::holds_alternative<Accept>(send.message)) spring_ambush(host);
   trace_.message(now_, host.id, send.to, send.message);
   const std::uint32_t slot = messages_.take();
   MessageFrame& frame = messages_[slot];
@@ -71,6 +72,7 @@ void World::send_message(Host& host, const effect::SendMessage& send) {
   frame.incarnation = host.incarnation;
   frame.start = host.start;
   frame.number = ++host.next_number;
+  if (scenario_.rotates) frame.key = sealing_key(host);
   if (send.to == host.id) {
     agenda_.push({now_ + 1, 0, slot, 0, What::message, host.id, host.id, 0});
     return;
@@ -103,6 +105,7 @@ void World::drop_frame(const Entry& entry) {
   if (entry.what == What::persisted) writes_.drop(entry.slot);
   if (entry.what == What::address_end) address_jobs_.drop(entry.slot);
   if (entry.what == What::agent_end) agent_jobs_.drop(entry.slot);
+  if (entry.what == What::register_answer) register_uses_.drop(entry.slot);
 }
 
 void World::arrive(const Entry& entry) {
@@ -148,7 +151,10 @@ void World::see(Host& host) {
   seen_.clear();
   seen_.swap(host.unseen);
   std::size_t next = 0;
-  while (next < seen_.size() && host.life == life && !blocked(host)) hear(host, seen_[next++]);
+  while (next < seen_.size() && host.life == life && !blocked(host)) {
+    const Entry& entry = seen_[next++];
+    if (introduced(host, entry)) hear(host, entry);
+  }
   for (; next < seen_.size(); ++next)
     if (host.life == life)
       host.unseen.push_back(seen_[next]);  // it was held in the middle
@@ -160,7 +166,7 @@ void World::hear(Host& host, const Entry& entry) {
   const Event* event = nullptr;
   if (entry.what == What::heartbeat) {
     const HeartbeatFrame& frame = heartbeats_[entry.slot];
-    if (believed(host, entry.from, frame.start, frame.heartbeat.incarnation)) {
+    if (readable(host, entry.from, frame.key) && believed(host, entry.from, frame.start, frame.heartbeat.incarnation)) {
       auto& received = std::get<event::HeartbeatReceived>(heartbeat_event_);
       received.from = entry.from;
       received.by = entry.link;
@@ -170,7 +176,7 @@ void World::hear(Host& host, const Entry& entry) {
     heartbeats_.drop(entry.slot);
   } else {
     const AckFrame& frame = acks_[entry.slot];
-    if (believed(host, entry.from, frame.start, frame.incarnation)) {
+    if (readable(host, entry.from, frame.key) && believed(host, entry.from, frame.start, frame.incarnation)) {
       event_ = event::AckReceived{entry.from, entry.link, frame.incarnation, frame.ack};
       event = &event_;
     }
@@ -184,12 +190,38 @@ void World::hear(Host& host, const Entry& entry) {
   carry_out(host);
 }
 
+// A new life of a peer answers a challenge before it is believed, and tells its wall clock in that. False: there is
+// nobody any more to hear the frame, or not now.
+bool World::introduced(Host& host, const Entry& entry) {
+  if (!scenario_.tells_time) return true;
+  const bool beat = entry.what == What::heartbeat;
+  const SimKey key = beat                          ? heartbeats_[entry.slot].key
+                     : entry.what == What::message ? messages_[entry.slot].key
+                                                   : acks_[entry.slot].key;
+  const std::uint32_t start = beat                          ? heartbeats_[entry.slot].start
+                              : entry.what == What::message ? messages_[entry.slot].start
+                                                            : acks_[entry.slot].start;
+  if (start <= host.newest_start[entry.from] || !readable(host, entry.from, key)) return true;
+  host.newest_start[entry.from] = start;
+  const std::uint32_t life = host.life;
+  Entry clock = entry;
+  clock.slot = entry.from;
+  hear_clock(clock);
+  if (host.life != life) {
+    drop_frame(entry);
+    return false;
+  }
+  if (!blocked(host)) return true;
+  host.inbox.push_back(entry);
+  return false;
+}
+
 // To the daemon's loop; to its socket buffers while it is frozen, or its machine stands.
 void World::hand_over(Host& host, const Entry& entry) {
   constexpr std::size_t socket_buffer_frames = 400;
+  const bool from_wire = entry.what == What::heartbeat || entry.what == What::ack || entry.what == What::message;
   if (blocked(host)) {
-    const bool frame = entry.what == What::heartbeat || entry.what == What::ack || entry.what == What::message;
-    if (frame && host.inbox.size() - host.inbox_next >= socket_buffer_frames) return drop_frame(entry);
+    if (from_wire && host.inbox.size() - host.inbox_next >= socket_buffer_frames) return drop_frame(entry);
     host.inbox.push_back(entry);
     return;
   }
@@ -197,11 +229,14 @@ void World::hand_over(Host& host, const Entry& entry) {
     host.unseen.push_back(entry);
     return;
   }
+  if (entry.what == What::message && entry.from != host.id && !introduced(host, entry)) return;
   switch (entry.what) {
     case What::message: {
       const MessageFrame& frame = messages_[entry.slot];
-      const bool believe = entry.from == host.id ? frame.start == host.start
-                                                 : believed(host, entry.from, frame.start, frame.incarnation);
+      const bool own = entry.from == host.id;
+      bool believe = own ? frame.start == host.start
+                         : readable(host, entry.from, frame.key) && believed(host, entry.from, frame.start, frame.incarnation);
+      if (believe && heard_of_key(host, entry.from, frame.incarnation, frame.message)) believe = false;
       if (believe) {
         checker_.receiving(host.id, frame.message);
         coverage_.message(frame.message, host.phases);
@@ -237,6 +272,20 @@ void World::tell(Host& host, const Entry& entry) {
       agent_jobs_.drop(entry.slot);
       const int status = job.outcome == event::AgentOutcome::ok ? 0 : 1;
       return step(host, event_ = event::AgentDone{job.work.request, job.outcome, status, Duration{now_ - job.began}});
+    }
+    case What::keys_stored:
+      return keys_told(host);
+    case What::register_answer: {
+      const RegisterUse job = register_uses_[entry.slot];
+      register_uses_.drop(entry.slot);
+      if (!host.register_asked || job.number != host.register_uses) return;  // given up meanwhile
+      host.register_asked = false;
+      const bool ok = job.used && job.reachable && job.in_time;
+      checker_.tie_breaker_read(host.id, ok, job.asked.ns, job.held);
+      coverage_.tie_breaker_used(job.use, ok, job.held, host.core->committed().view);
+      trace_.line(now_, host.id, "hears of the tie-breaker: %s %llu.%d", ok ? "held for" : "failed",
+                  static_cast<unsigned long long>(job.held.counter), job.held.proposer + 1);
+      return step(host, event_ = event::TieBreakerDone{job.use.request, ok, ok ? job.held : Epoch{}});
     }
     case What::monitor:
       return step(host, event_ = event::ApplicationFailed{entry.link, entry.slot});

@@ -39,7 +39,15 @@ enum class What : std::uint8_t {
   fault,    // slot: its place in the schedule
   heal,     // slot: serial number of an active network fault
   flap,     // slot: as heal; a flapping cut changes its state
-  operate,  // the operator types something
+  operate,         // the operator types something
+  vouch,           // … or vouches for all that this node does not hear
+  register_used,   // a use of the tie-breaker reaches its register; slot: register pool
+  register_answer, // … and its answer the daemon
+  keys_stored,     // the key file was replaced, or could not be
+  key_tick,        // the daemon looks after its keys
+  hear_clock,      // slot: the node whose wall clock is told
+  greet,           // a node tells its wall clock
+  change_file,     // a daemon starts again with the configuration file in force
   calm,     // all faults end
   look,     // has the cluster converged?
   grade,    // has the exam's takeover happened?
@@ -73,6 +81,13 @@ class Agenda {
   void postpone(SimTime by, Of of) {
     for (Entry& entry : heap_)
       if (of(entry)) entry.at += by;
+    std::make_heap(heap_.begin(), heap_.end(), later);
+  }
+  // What was still on a slow way is there by then.
+  template <typename Of>
+  void hasten(SimTime latest, Of of) {
+    for (Entry& entry : heap_)
+      if (of(entry) && entry.at > latest) entry.at = latest;
     std::make_heap(heap_.begin(), heap_.end(), later);
   }
   Entry pop() {

@@ -9,6 +9,7 @@
 #include "runtime/core/node_core.hpp"
 #include "tests/sim/disk.hpp"
 #include "tests/sim/heap.hpp"
+#include "tests/sim/keys.hpp"
 #include "tests/sim/machine.hpp"
 #include "tests/sim/trial.hpp"
 
@@ -18,12 +19,14 @@ struct HeartbeatFrame {
   Heartbeat heartbeat;
   std::uint32_t start = 0;  // the sender's how-manieth life: the wire's sessions know old from new
   Load load;
+  SimKey key;  // it is sealed with
 };
 struct AckFrame {
   HeartbeatAck ack;
   Incarnation incarnation;
   std::uint32_t start = 0;
   Load load;
+  SimKey key;
 };
 struct MessageFrame {
   Message message;
@@ -31,6 +34,7 @@ struct MessageFrame {
   std::uint32_t start = 0;
   std::uint64_t number = 0;  // of the sender, in a trial: copies by several links share it
   Load load;
+  SimKey key;
 };
 struct PendingWrite {
   std::uint64_t token = 0;
@@ -54,6 +58,17 @@ struct AgentJob {
   bool cancelled = false;
 };
 
+// One use of the tie-breaker, from its asking to its answer.
+struct RegisterUse {
+  effect::UseTieBreaker use;
+  Instant asked;             // on the node's clock
+  std::uint32_t number = 0;  // of the life's uses: only the newest is answered
+  bool reachable = true;
+  bool used = false;    // it has reached the register
+  bool in_time = true;  // the answer is there before the agent gives it up
+  Epoch held;
+};
+
 // How the faults want this node's effects to go wrong, one each.
 struct Mischief {
   bool address_fails = false;
@@ -66,7 +81,13 @@ struct Mischief {
   SimTime slow_effects_until = 0;
   SimTime slow_steps_until = 0;
   SimTime slow_step = 0;
+  SimTime register_fails_until = 0;
+  SimTime register_slow_until = 0;
+  SimTime register_mute_until = 0;  // it is used, and the answer is lost
 };
+
+// Which release its daemon is of: this one, the one before, whose hellos say less, or the next, whose frames say more.
+enum class Release : std::uint8_t { older, present, newer };
 
 struct Host {
   NodeId id = no_node;
@@ -92,6 +113,9 @@ struct Host {
   bool paused = false;
   SimTime resume_at = 0;
   SimTime rebooted_at = 0;       // by the operator, after the faults
+  SimTime power_at = 0;          // not before
+  bool vouched_for = false;      // an operator keeps it without power until the faults end
+  NodeId vouched_by = no_node;   // in an override
   int pause_after_effects = -1;  // ≥ 0: freeze in the middle of the next step that has more effects
   SimTime pause_length = 0;
   std::uint32_t stops = 0;  // of its machine, counted
@@ -106,6 +130,7 @@ struct Host {
   Stamp accepted;
   Epoch promised;
   NodePhases phases;  // as last seen
+  View view;          // committed
   std::array<GroupPhase, max_sim_groups> group_phases{};
 
   // The disk
@@ -123,6 +148,13 @@ struct Host {
   std::array<std::uint32_t, max_sim_groups> monitored_generation{};
   std::uint8_t carriers = 0;  // bit i: adapter i's carrier, as last told
   bool agent_up = true;
+  std::uint32_t register_uses = 0;     // of this life
+  std::uint32_t register_request = 0;  // the newest, as the core numbered it
+  bool register_asked = false;         // it has no answer yet
+  SimKeys key_file;
+  KeyKeeping key;
+  std::int64_t wall_error_ns = 0;  // of its wall clock
+  Release release = Release::present;
   Mischief mischief;
 };
 

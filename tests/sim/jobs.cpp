@@ -206,6 +206,7 @@ void World::agent_dies(Host& host) {
     if (job.work.group < max_sim_groups) host.script_free_at[job.work.group] = now_;
     notice(host, What::agent_end, 0, answer);
   }
+  if (host.life == life) register_fails(host);
   if (host.life == life) notice(host, What::agent_down, 0, 0);
 }
 

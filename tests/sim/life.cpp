@@ -6,7 +6,7 @@ namespace vigil::sim {
 
 void World::power_on(Host& host) {
   Machine& machine = machines_[host.id];
-  if (machine.powered) return;
+  if (machine.powered || (host.vouched_for && !calm_)) return;
   machine.powered = true;
   machine.lose_everything();
   const std::int64_t rate = scenario_.drift_ppm == 0 ? 0
@@ -16,6 +16,7 @@ void World::power_on(Host& host) {
   machine.clock.set(now_, Instant{1'000'000'000 + static_cast<std::int64_t>(random_.below(60'000'000'000))}, rate);
   host.boot_id = random_.next() | 1;
   trace_.line(now_, host.id, "boots, its clock gaining %lld ppm", static_cast<long long>(rate));
+  if (host.vouched_by != no_node) start_in_hearing(host, hosts_[host.vouched_by]);
   start_daemon(host);
 }
 
@@ -35,6 +36,8 @@ void World::start_daemon(Host& host) {
   host.newest_incarnation.fill({});
   host.armed_at = sim_never;
   host.agent_up = true;
+  host.register_uses = 0;
+  host.register_asked = false;
   host.monitored.fill(false);
   machine.daemon = host.incarnation;
   trace_.line(now_, host.id, "the daemon starts, life %u", host.start);
@@ -49,8 +52,19 @@ void World::start_daemon(Host& host) {
   host.core->phases(machine.clock.at(now_), host.phases);
   for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g)
     host.group_phases[g] = host.core->committed().state.groups[g].phase;
+  host.view = host.core->committed().view;
   checker_.started(now_, host.id, host.committed, host.accepted, host.other_file);
   soundness_.node[host.id] = now_;
+  if (scenario_.rotates) {
+    keys_start(host);
+    checker_.keys_changed(now_, host.id, host.key.keys, host.key.sending);
+    at(now_ + Duration::from_ms(100).ns, What::key_tick, host.id);
+  }
+  if (scenario_.tells_time) {
+    if (host.release != Release::older) checker_.clock_set(host.id, host.wall_error_ns, false);
+    tell_own_clock(host);
+    at(now_ + Duration::from_s(10).ns, What::greet, host.id);
+  }
   const std::size_t adapters = scenario_.config.nodes[host.id].adapters.size();
   for (std::size_t i = 0; i < adapters; ++i) {
     const bool carrier = network_.has_carrier(host.id, static_cast<AdapterIndex>(i));
@@ -79,6 +93,7 @@ void World::cleaned(Host& host) {
 // The daemon's process is gone, with all that was in its memory.
 void World::end_daemon(Host& host) {
   if (!host.core) return;
+  keys_end(host);
   host.core.reset();
   ++host.life;
   machines_[host.id].daemon = {};
@@ -124,7 +139,8 @@ void World::machine_crash(Host& host, SimTime down) {
   ++host.life;  // a daemon's start that was due is off
   machine.powered = false;
   machine.lose_everything();
-  at(now_ + down, What::power_on, host.id);
+  host.power_at = now_ + down;
+  at(host.power_at, What::power_on, host.id);
 }
 
 // The same process goes on with a new core: gates closed first, its writes awaited, the rest cleaned as

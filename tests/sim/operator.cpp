@@ -10,7 +10,32 @@ void World::ask(Host& host, OperatorCommand command) {
   trace_.line(now_, host.id, "operator asks: verb %d group %d node %d", static_cast<int>(command.verb),
               command.group == no_index ? -1 : command.group, command.node == no_node ? -1 : command.node + 1);
   checker_.asked(command);
+  keep_down(host, command);
   step(host, event_ = event::OperatorAsked{checker_.questions(), command});
+}
+
+// Where the word takes the place of votes, whoever gives it sees to it that it stays true until all faults end.
+void World::keep_down(const Host& host, const OperatorCommand& command) {
+  if (command.verb == OperatorVerb::quorum_override)
+    for (const NodeId node : command.vouched) {
+      hosts_[node].vouched_for = true;
+      hosts_[node].vouched_by = host.id;
+    }
+  if (command.verb != OperatorVerb::confirm_down || host.core->lease_until() > machines_[host.id].clock.at(now_))
+    return;
+  hosts_[command.node].vouched_for = true;
+}
+
+// For all that this node does not hear, as `vigil quorum override` would name them, if they are down indeed.
+void World::vouch(Host& host) {
+  if (!host.core || blocked(host)) return;
+  OperatorCommand command;
+  command.verb = OperatorVerb::quorum_override;
+  NodeStatus status;
+  host.core->describe(machines_[host.id].clock.at(now_), status);
+  for (const PeerStatus& peer : status.peers)
+    if (!peer.heard) command.vouched.add(peer.node);
+  if (truthful(command)) ask(host, command);
 }
 
 void World::answered(Host& host, const effect::OperatorAnswer& answer) {
@@ -22,13 +47,26 @@ void World::answered(Host& host, const effect::OperatorAnswer& answer) {
 
 // "I vouch that this node is down" is said only of a machine without power.
 bool World::truthful(const OperatorCommand& command) const {
-  return command.verb != OperatorVerb::confirm_down || !machines_[command.node].powered;
+  if (command.verb == OperatorVerb::confirm_down) return !machines_[command.node].powered;
+  if (command.verb != OperatorVerb::quorum_override) return true;
+  for (const NodeId node : command.vouched)
+    if (machines_[node].powered) return false;
+  return true;
+}
+
+Host& World::some_dead_host() {
+  std::array<NodeId, max_sim_nodes> dead{};
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < scenario_.nodes; ++i)
+    if (!machines_[i].powered) dead[count++] = static_cast<NodeId>(i);
+  return count == 0 ? some_host() : hosts_[dead[random_.below(count)]];
 }
 
 void World::operate() {
   OperatorCommand command;
-  command.verb = static_cast<OperatorVerb>(random_.below(8));
-  command.node = some_host().id;
+  command.verb = static_cast<OperatorVerb>(random_.below(9));
+  if (command.verb == OperatorVerb::quorum_override) return vouch(some_host());
+  command.node = (command.verb == OperatorVerb::confirm_down ? some_dead_host() : some_host()).id;
   if (command.verb <= OperatorVerb::group_clear)
     command.group = static_cast<GroupIndex>(random_.below(scenario_.config.groups.size()));
   if (command.verb == OperatorVerb::node_stop && !chance(40)) return;
@@ -47,6 +85,7 @@ void World::set_right() {
   }
   const Record* record = checker_.newest_committed();
   if (record == nullptr) return;
+  if (scenario_.rotates) copy_key_files(*record);
   Host& host = some_host();
   const ClusterState& state = record->state;
   for (const NodeId node : state.standby | state.leaving) ask(host, {OperatorVerb::node_online, no_index, node});
@@ -55,8 +94,10 @@ void World::set_right() {
     const GroupState& is = state.groups[g];
     if (!is.failed_on.empty() || is.phase == GroupPhase::error) ask(host, {OperatorVerb::group_clear, group, no_node});
     if (!is.wanted) ask(host, {OperatorVerb::group_online, group, no_node});
-    // What could not be stopped there ends with a reboot: the only proof an operator has.
-    if (is.phase == GroupPhase::blocked && !is.unproven.empty()) reboot(hosts_[is.unproven.lowest()]);
+    // What could not be stopped there ends with a reboot: the only proof an operator has. Where it would hang again,
+    // the reboots alone would hold the node out.
+    if (group != scenario_.cursed_group && is.phase == GroupPhase::blocked && !is.unproven.empty())
+      reboot(hosts_[is.unproven.lowest()]);
   }
 }
 
@@ -111,8 +152,27 @@ bool World::converged(std::string& why) const {
       continue;
     return false;
   }
+  if (!rule_is_settled(*record)) {
+    why = "the rule of quorum has not followed the members";
+    return false;
+  }
+  if (scenario_.rotates && !keys_are_settled(*record, why)) return false;
   for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g)
     if (g != scenario_.cursed_group && !group_serves(g, record->state.groups[g], why)) return false;
+  return true;
+}
+
+// With everybody in, everybody with a vote counts, by the configured rule; but not who is to leave, where the rule
+// follows the members.
+bool World::rule_is_settled(const Record& record) const {
+  const View& view = record.view;
+  const ClusterConfig& config = other_file_in_force_ ? other_file_ : scenario_.config;
+  const bool by_members = config.quorum.policy == QuorumPolicy::last_man_standing;
+  if (view.also.exists() || view.rule.kind != (by_members ? QuorumKind::last_man_standing : QuorumKind::majority))
+    return false;
+  for (const NodeConfig& node : scenario_.config.nodes)
+    if (view.rule.voters.has(node.id) != (node.votes > 0) && !(by_members && record.state.leaving.has(node.id)))
+      return false;
   return true;
 }
 

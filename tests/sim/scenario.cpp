@@ -13,7 +13,8 @@ const char* to_string(Fault fault) {
       "pause",      "pause_midway", "daemon_crash", "machine_crash", "power_failure", "cut_path",    "isolate",
       "partition",  "flap",         "weather",      "adapter",       "address",       "application", "agent",
       "slow_disk",  "full_disk",    "lost_state",   "clock_rate",    "stopped_clock", "slow_node",   "slow_effects",
-      "corruption", "narrow",       "other_file",   "ambush",        "operator"};
+      "corruption", "narrow",       "other_file",   "ambush",        "operator",      "tie_breaker", "rotate_key",
+      "wall_clock", "new_file",     "survivors"};
   static_assert(std::size(names) == fault_kinds);
   return names[static_cast<std::size_t>(fault)];
 }
@@ -111,6 +112,42 @@ void make_application(Random& random, const Timing& timing, ApplicationConfig& a
   application.state = static_cast<ApplicationState>(random.below(3));
 }
 
+// By which rule the cluster decides. Half of the seeds have the majority's, and every node a vote.
+void make_rules(Random& random, ClusterConfig& config) {
+  QuorumConfig& quorum = config.quorum;
+  const std::uint64_t dice = random.below(100);
+  const bool arbiter = random.chance(15) && config.nodes.size() > 2;
+  const std::size_t arbiter_at = random.below(config.nodes.size());
+  if (arbiter) config.nodes[arbiter_at].arbiter = true;
+  quorum.wait_for_all = random.chance(8);
+  if (dice < 50) return;
+  if (dice >= 75) quorum.policy = QuorumPolicy::last_man_standing;
+  if ((dice >= 60 && dice < 75) || dice >= 90) quorum.tie_breaker = "register";
+  if (dice < 60 || random.chance(30)) {
+    if (quorum.policy == QuorumPolicy::majority) quorum.policy = QuorumPolicy::weighted;
+    for (NodeConfig& node : config.nodes)
+      node.votes = static_cast<std::uint8_t>(node.arbiter || random.chance(60) ? 1 : random.below(4));
+  }
+  int votes = 0;
+  for (const NodeConfig& node : config.nodes) votes += node.votes;
+  NodeConfig& heavy = config.nodes[random.below(config.nodes.size())];
+  // Without a vote there is no cluster, and what is odd never splits evenly.
+  const bool odd = votes % 2 != 0 && !quorum.tie_breaker.empty();
+  if (votes != 0 && !odd) return;
+  ++heavy.votes;
+  if (quorum.policy == QuorumPolicy::majority) quorum.policy = QuorumPolicy::weighted;
+}
+
+// Another version of the file may have another rule too; votes are the same in both.
+void make_next_rules(Random& random, Scenario& scenario) {
+  scenario.next_quorum = scenario.config.quorum;
+  QuorumConfig& next = scenario.next_quorum;
+  if (!random.chance(35)) return;
+  const bool by_members = next.policy == QuorumPolicy::last_man_standing;
+  next.policy = by_members ? QuorumPolicy::weighted : QuorumPolicy::last_man_standing;
+  next.wait_for_all = random.chance(20);
+}
+
 void make_groups(Random& random, std::size_t nodes, ClusterConfig& config) {
   const std::size_t groups = 1 + random.below(random.chance(80) ? 3 : max_drawn_groups);
   const std::size_t segments = config.networks.size() > 1 && config.networks[1].kind == NetworkKind::ethernet ? 2 : 1;
@@ -122,9 +159,11 @@ void make_groups(Random& random, std::size_t nodes, ClusterConfig& config) {
     group.autostart = random.chance(90);
     group.priority = static_cast<std::uint8_t>(50 + random.below(100));
     std::array<NodeId, max_sim_nodes> order{};
-    for (std::size_t id = 0; id < nodes; ++id) order[id] = static_cast<NodeId>(id);
-    for (std::size_t id = nodes; id > 1; --id) std::swap(order[id - 1], order[random.below(id)]);
-    const std::size_t candidates = random.chance(70) ? nodes : 2 + random.below(nodes - 1);
+    std::size_t able = 0;
+    for (std::size_t id = 0; id < nodes; ++id)
+      if (!config.nodes[id].arbiter) order[able++] = static_cast<NodeId>(id);
+    for (std::size_t id = able; id > 1; --id) std::swap(order[id - 1], order[random.below(id)]);
+    const std::size_t candidates = random.chance(70) ? able : 2 + random.below(able - 1);
     for (std::size_t id = 0; id < candidates; ++id) group.nodes.push(order[id]);
     const std::size_t addresses = random.chance(8) ? 0 : 1 + random.below(max_sim_addresses);
     for (std::size_t a = 0; a < addresses; ++a) {
@@ -165,6 +204,13 @@ void make_faults(Random& random, Scenario& scenario) {
   // A node without its state file waits for the longest lease there is: many intervals, thousands of a quick profile.
   const bool quick = scenario.config.profile == Profile::fast || scenario.config.profile == Profile::realtime;
   if (!random.chance(quick ? 3 : 25)) scenario.weight[static_cast<std::size_t>(Fault::lost_state)] = 0;
+  if (!scenario.has_tie_breaker()) scenario.weight[static_cast<std::size_t>(Fault::tie_breaker)] = 0;
+  auto& new_file = scenario.weight[static_cast<std::size_t>(Fault::new_file)];
+  new_file = random.chance(30) ? std::min<std::uint16_t>(new_file, 2) : std::uint16_t{0};
+  auto& survivors = scenario.weight[static_cast<std::size_t>(Fault::survivors)];
+  survivors = random.chance(40) ? std::min<std::uint16_t>(survivors, 2) : std::uint16_t{0};
+  scenario.rotates = scenario.weight[static_cast<std::size_t>(Fault::rotate_key)] != 0;
+  scenario.tells_time = scenario.weight[static_cast<std::size_t>(Fault::wall_clock)] != 0;
   for (const std::uint16_t weight : scenario.weight)
     scenario.weight_sum = static_cast<std::uint16_t>(scenario.weight_sum + weight);
 }
@@ -203,6 +249,8 @@ void make_world(Random& random, Scenario& scenario) {
   scenario.disk_ns = interval * random.between(1, 25) / 100;
   scenario.script_ns = interval * random.between(5, 200) / 100;
   scenario.address_ns = interval * random.between(1, 20) / 1000;
+  scenario.register_ns = interval * random.between(1, 60) / 100;
+  if (random.chance(3)) scenario.absent = static_cast<NodeId>(random.below(scenario.nodes));
 }
 
 }  // namespace
@@ -220,7 +268,14 @@ SimTime Scenario::convergence_bound_ns() const {
   // Retries that are spaced in seconds, whatever the profile: a conflict, a failed stop.
   const Duration retries = Duration::from_s(12);
   const Duration agreement = timing.detection * 20 + outlast(timing.lease) * 4 + timing.lateness_cap();
-  return restart_wait_ns() * 2 + (retries + agreement + scripts).ns;
+  // A rule that follows its members takes two views more, each of which waits for the leases of the one before; an
+  // answer of the tie-breaker that is lost is waited for.
+  const Duration rules = (timing.detection * 4 + outlast(timing.lease) * 2) * 2;
+  const Duration answers = has_tie_breaker() ? Duration::from_s(4) : Duration{};
+  // A node that missed a rotation is given the file, and starts once more; clocks are told every ten seconds.
+  const SimTime once_more = rotates ? restart_wait_ns() + Duration::from_s(3).ns : 0;
+  const Duration greetings = tells_time ? Duration::from_s(10) : Duration{};
+  return once_more + greetings.ns + restart_wait_ns() * 2 + (retries + agreement + rules + answers + scripts).ns;
 }
 
 void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scenario) {
@@ -238,12 +293,15 @@ void make_scenario(std::uint64_t seed, std::size_t forced_nodes, Scenario& scena
   config.hash = 0xc0ffee;
   make_networks(random, scenario.nodes, config);
   make_nodes(random, scenario.nodes, config);
+  make_rules(random, config);
   make_groups(random, scenario.nodes, config);
   make_hooks(random, config.timing, config);
   make_world(random, scenario);
   make_faults(random, scenario);
   plan_faults(random, scenario);
   scenario.exam = random.chance(40);
+  scenario.mixed = random.chance(10);
+  make_next_rules(random, scenario);
   if (random.chance(10)) {
     const auto group = static_cast<GroupIndex>(random.below(config.groups.size()));
     if (config.groups[group].application.present && config.groups.size() > 1) scenario.cursed_group = group;

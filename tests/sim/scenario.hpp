@@ -39,8 +39,13 @@ enum class Fault : std::uint8_t {
   corruption,      // bits flip in frames on the paths of a node
   narrow,          // paths that pass small frames only
   other_file,      // daemons start again with another configuration file, until the faults end
-  ambush,          // the next node to propose a record is struck while it does
+  ambush,          // the next node to propose, commit or go for the tie-breaker is struck while it does
   operator_word,   // somebody types a command
+  tie_breaker,     // the register that all share: slow, out of reach, or its answer is lost
+  rotate_key,      // an operator asks for a new cluster key
+  wall_clock,      // somebody sets a node's wall clock
+  new_file,        // the cluster stops, and comes back on the next configuration file, some of it late
+  survivors,       // most machines lose their power, and an operator vouches for them
   count_,
 };
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(Fault::count_);
@@ -92,7 +97,14 @@ struct Scenario {
   SimTime disk_ns = 0;                  // a write, at best
   SimTime script_ns = 0;                // a start or stop script, at best
   SimTime address_ns = 0;               // adding or removing an address
+  SimTime register_ns = 0;              // a use of the tie-breaker's register
+  NodeId absent = no_node;              // without power until the faults end
 
+  bool rotates = false;      // keys: who has which is simulated
+  bool tells_time = false;   // wall clocks
+  bool mixed = false;        // nodes of neighbouring releases
+  QuorumConfig next_quorum;  // of the next configuration file
+  bool has_tie_breaker() const { return !config.quorum.tie_breaker.empty(); }
   SimTime interval_ns() const { return config.timing.interval.ns; }
   SimTime detection_ns() const { return config.timing.detection.ns; }
   // Until a restarted node may vote: longer where it cannot know which leases it had acknowledged.

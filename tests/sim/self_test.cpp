@@ -22,6 +22,7 @@ struct Rig {
   Soundness soundness;
   Checker checker{machines, soundness};
   ClusterConfig config;
+  QuorumRule rule;  // of the views to come
 
   explicit Rig(ApplicationState state = ApplicationState::elsewhere) {
     GroupConfig group;
@@ -29,7 +30,14 @@ struct Rig {
     group.application.present = true;
     group.application.state = state;
     config.groups.push(group);
-    checker.reset(config, 3);
+    for (NodeId id = 0; id < 3; ++id) {
+      NodeConfig node;
+      node.id = id;
+      config.nodes.push(node);
+    }
+    rule.voters = NodeSet::from_bits(7);
+    rule.needed = 2;
+    checker.reset(config, config, 3);
     for (NodeId node = 0; node < 3; ++node) start(node, 0);
   }
   void start(NodeId node, SimTime now) {
@@ -47,8 +55,7 @@ struct Rig {
     view.coordinator = epoch.proposer;
     view.members = members;
     for (const NodeId node : members) view.incarnations[node] = machines[node].daemon;
-    view.rule.voters = NodeSet::from_bits(7);
-    view.rule.needed = 2;
+    view.rule = rule;
     return view;
   }
   Record record(std::uint64_t counter, NodeId proposer, NodeSet members, const Record* base = nullptr) const {
@@ -230,10 +237,16 @@ void renewal_from_ack_time(Rig& rig) {
   acknowledged(rig, later, 1);
   rig.checker.renewing(later + 20 * ms, 0, rig.clock(0, later + 20 * ms) + rig.config.timing.lease);
 }
+// By the rule of an operator who vouches for all others.
+void override_rule(QuorumRule& rule, NodeId left) {
+  rule.kind = QuorumKind::overridden;
+  rule.voters = NodeSet::of(left);
+  rule.needed = 1;
+}
 void renewal_alone_by_its_view(Rig& rig) {
   Record alone = rig.record(1, 0, NodeSet::of(0));
-  alone.view.rule.voters = NodeSet::of(0);  // an operator vouched for the others
-  alone.view.rule.needed = 1;
+  override_rule(alone.view.rule, 0);
+  rig.checker.asked({OperatorVerb::quorum_override, no_index, no_node, bc});
   rig.accept(later, alone, NodeSet::of(0));
   rig.checker.committed(later, 0, alone);
   rig.checker.renewing(later, 0, rig.clock(0, later) + rig.config.timing.lease);
@@ -298,7 +311,7 @@ void commit_by_a_dead_life(Rig& rig) {
 void without_old_quorum(Rig& rig) {
   const Record first = rig.agree(later, 1, 0, ab, ab);
   Record second = rig.record(2, 2, NodeSet::of(2), &first);
-  second.view.rule.needed = 1;
+  override_rule(second.view.rule, 2);
   rig.soundness.node[0] = rig.soundness.node[1] = sim_never;
   rig.accept(later + 1, second, NodeSet::of(2));
   rig.checker.committed(later + 1, 2, second);
@@ -349,6 +362,108 @@ void two_files_in_one_view(Rig& rig) {
   rig.checker.started(later, 2, {}, {}, true);
   rig.agree(later, 1, 0, all, all);
 }
+
+// ---- I2: rules of quorum --------------------------------------------------------------------------
+
+void follow_members(Rig& rig) {
+  rig.config.quorum.policy = QuorumPolicy::last_man_standing;
+  rig.rule.kind = QuorumKind::last_man_standing;
+}
+void share_register(Rig& rig) {
+  rig.config.quorum.tie_breaker = "register";
+  rig.config.nodes[2].votes = 0;
+  rig.rule.voters = ab;
+  rig.rule.tie_breaker = true;
+}
+// The second node goes on without the first, which lives.
+void go_on_as_half(Rig& rig, bool won) {
+  share_register(rig);
+  const Record first = rig.agree(later, 1, 0, ab, ab);
+  rig.soundness.node[0] = sim_never;
+  if (won) rig.checker.tie_breaker_won(later + 1, 1, {2, 1});
+  rig.agree(later + 2, 2, 1, NodeSet::of(1), NodeSet::of(1), &first);
+}
+void half_with_tie_breaker(Rig& rig) { go_on_as_half(rig, true); }
+void half_without_tie_breaker(Rig& rig) { go_on_as_half(rig, false); }
+void tie_breaker_of_another(Rig& rig) {
+  share_register(rig);
+  rig.checker.tie_breaker_won(later, 1, {2, 0});
+}
+void other_half_goes_on_too(Rig& rig) {
+  go_on_as_half(rig, true);
+  const Record second = rig.record(3, 0, NodeSet::of(0));
+  rig.accept(later + 5, second, NodeSet::of(0));
+  rig.checker.committed(later + 5, 0, second);
+}
+void renewal_by_register(Rig& rig, SimTime from) {
+  go_on_as_half(rig, true);
+  rig.checker.tie_breaker_read(1, true, rig.clock(1, later + 1).ns, {2, 1});
+  rig.checker.renewing(later + 20 * ms, 1, rig.clock(1, from) + rig.config.timing.lease);
+}
+void renewal_from_reading(Rig& rig) { renewal_by_register(rig, later + 1); }
+void renewal_beyond_reading(Rig& rig) { renewal_by_register(rig, later + 2); }
+void first_view_of_some(Rig& rig) {
+  follow_members(rig);
+  rig.agree(later, 1, 0, ab, ab);
+}
+void first_view_waits_for_all(Rig& rig) {
+  rig.config.quorum.wait_for_all = true;
+  rig.agree(later, 1, 0, ab, ab);
+}
+// The rule comes to count the two who are left.
+void shrink_rule(Rig& rig, bool both) {
+  follow_members(rig);
+  const Record first = rig.agree(later, 1, 0, all, all);
+  rig.soundness.node[0] = sim_never;
+  const Record second = rig.agree(later + 1, 2, 1, bc, bc, &first);
+  rig.rule.voters = bc;
+  Record third = rig.record(3, 1, bc, &second);
+  if (both) third.view.also = second.view.rule;
+  rig.prepare(later + 2, third);
+  rig.promise(later + 2, 2, third.stamp.epoch, second.stamp);
+  rig.accept(later + 2, third, bc);
+  rig.checker.committed(later + 2, 1, third);
+}
+void rule_in_two_steps(Rig& rig) { shrink_rule(rig, true); }
+void rule_in_one_step(Rig& rig) { shrink_rule(rig, false); }
+void rule_counts_other_votes(Rig& rig) {
+  rig.rule.needed = 1;
+  rig.agree(later, 1, 0, all, all);
+}
+
+// ---- keys and clocks ------------------------------------------------------------------------------
+
+void use_keys(Rig& rig, NodeId node, std::uint8_t sending, std::initializer_list<SimKey> held) {
+  SimKeys keys;
+  for (const SimKey& key : held) keys.add(key);
+  rig.checker.keys_changed(later + 5, node, keys, sending);
+}
+void all_have_first_key(Rig& rig) {
+  for (NodeId node = 0; node < 3; ++node) use_keys(rig, node, 1, {{1, 7}});
+  rig.agree(later, 1, 0, all, all);
+}
+void sends_what_others_hold(Rig& rig) {
+  all_have_first_key(rig);
+  for (NodeId node = 0; node < 3; ++node) use_keys(rig, node, 1, {{1, 7}, {2, 8}});
+  use_keys(rig, 0, 2, {{1, 7}, {2, 8}});
+}
+void sends_too_soon(Rig& rig) {
+  all_have_first_key(rig);
+  use_keys(rig, 0, 1, {{1, 7}, {2, 8}});
+  use_keys(rig, 1, 1, {{1, 7}, {2, 8}});
+  use_keys(rig, 0, 2, {{1, 7}, {2, 8}});
+}
+void another_key_of_that_id(Rig& rig) {
+  all_have_first_key(rig);
+  use_keys(rig, 0, 1, {{1, 9}});
+}
+void take_in_with_clock(Rig& rig, std::int64_t seconds) {
+  const Record first = rig.agree(later, 1, 0, ab, ab);
+  for (NodeId node = 0; node < 3; ++node) rig.checker.clock_set(node, node == 2 ? seconds * 1'000'000'000 : 0, false);
+  rig.agree(later + 1, 2, 0, all, all, &first);
+}
+void clock_far_off(Rig& rig) { take_in_with_clock(rig, -100); }
+void clock_near(Rig& rig) { take_in_with_clock(rig, 40); }
 
 // ---- I4: an operator's word -----------------------------------------------------------------------
 
@@ -479,6 +594,22 @@ constexpr Case cases[] = {
     {"a vote repeated in the next life", Invariant::agreement, vote_repeated_in_next_life},
     {"… whose state file was lost", Invariant::none, vote_after_lost_state},
     {"two configuration files in one view", Invariant::agreement, two_files_in_one_view},
+    {"half of the votes and the tie-breaker", Invariant::none, half_with_tie_breaker},
+    {"half of the votes without it", Invariant::agreement, half_without_tie_breaker},
+    {"the other half too", Invariant::agreement, other_half_goes_on_too},
+    {"the tie-breaker won for another", Invariant::agreement, tie_breaker_of_another},
+    {"a lease from a reading of it", Invariant::none, renewal_from_reading},
+    {"… from later", Invariant::proof, renewal_beyond_reading},
+    {"a first view without every voter", Invariant::agreement, first_view_of_some},
+    {"… where it is to wait for all", Invariant::agreement, first_view_waits_for_all},
+    {"a rule that changes in two steps", Invariant::none, rule_in_two_steps},
+    {"… in one", Invariant::agreement, rule_in_one_step},
+    {"a rule that counts other votes", Invariant::agreement, rule_counts_other_votes},
+    {"a key that all hold is sent under", Invariant::none, sends_what_others_hold},
+    {"… before all hold it", Invariant::keys, sends_too_soon},
+    {"… that is another one", Invariant::keys, another_key_of_that_id},
+    {"a clock far off is taken in", Invariant::accuser, clock_far_off},
+    {"a clock off by less", Invariant::none, clock_near},
     {"an operator's word is decided and kept", Invariant::none, word_is_kept},
     {"… accepted, and never decided", Invariant::durability, word_not_decided},
     {"… refused", Invariant::none, word_refused},

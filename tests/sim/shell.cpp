@@ -18,6 +18,10 @@ void World::step(Host& host, const Event& event) {
   carry_out(host);
   if (!host.core) return;
   observe_promise(host);
+  if (scenario_.rotates && host.key.due && !blocked(host)) {
+    follow_keys(host);
+    checker_.keys_changed(now_, host.id, host.key.keys, host.key.sending);
+  }
   if (now_ < host.mischief.slow_steps_until) pause(host, host.mischief.slow_step);
   arm(host);
 }
@@ -32,6 +36,11 @@ void World::observe(Host& host) {
   const Record& committed = host.core->committed();
   if (committed.stamp != host.committed) {
     host.committed = committed.stamp;
+    host.key.due = true;
+    if (committed.view.epoch != host.view.epoch) {
+      coverage_.view_changed(host.view, committed.view);
+      host.view = committed.view;
+    }
     if (committed.view.holds(host.id, host.incarnation)) host.forgetful = false;
     for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g) {
       coverage_.group_moved(host.group_phases[g], committed.state.groups[g].phase);
@@ -120,6 +129,7 @@ void World::carry_out_one(Host& host, const Effect& effect) {
   if (const auto* write = std::get_if<effect::Persist>(&effect)) return persist(host, *write);
   if (const auto* work = std::get_if<effect::RunAgent>(&effect)) return run_agent(host, *work);
   if (const auto* answer = std::get_if<effect::OperatorAnswer>(&effect)) return answered(host, *answer);
+  if (const auto* use = std::get_if<effect::UseTieBreaker>(&effect)) return use_register(host, *use);
   if (const auto* afresh = std::get_if<effect::StartAfresh>(&effect)) return start_afresh(host, *afresh);
   if (const auto* add = std::get_if<effect::AddAddress>(&effect)) {
     AddressJob job;

@@ -86,6 +86,10 @@ std::string describe(const Record& record, std::size_t groups) {
       stamp_text(record.stamp) + " members " + set_text(record.view.members) + " of " + epoch_text(record.view.epoch);
   if (record.joint())
     text += " replacing " + epoch_text(record.previous.epoch) + " expelled " + set_text(record.expelled);
+  const View& view = record.view;
+  const bool plain = view.rule.kind == QuorumKind::majority && !view.also.exists();
+  if (!plain) text += " counting " + set_text(view.rule.voters);
+  if (view.also.exists()) text += " and " + set_text(view.also.voters);
   const ClusterState& state = record.state;
   if (!state.standby.empty()) text += " standby " + set_text(state.standby);
   if (!state.leaving.empty()) text += " leaving " + set_text(state.leaving);

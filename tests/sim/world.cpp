@@ -30,6 +30,8 @@ void World::prepare(const Scenario& scenario) {
   other_file_ = scenario.config;
   other_file_.version += 1;
   other_file_.hash ^= 0xff;
+  other_file_.quorum = scenario.next_quorum;
+  other_file_in_force_ = false;
   codec_.reset();
   agenda_.clear();
   heartbeats_.clear();
@@ -38,13 +40,15 @@ void World::prepare(const Scenario& scenario) {
   writes_.clear();
   address_jobs_.clear();
   agent_jobs_.clear();
+  register_uses_.clear();
+  register_ = {};
   now_ = 0;
   calm_ = false;
-  ambush_ = false;
+  ambush_ = Ambush::none;
   done_ = false;
   converged_at_ = exam_began_ = exam_taken_ = 0;
   steps_ = 0;
-  checker_.reset(scenario_.config, scenario_.nodes);
+  checker_.reset(scenario_.config, other_file_, scenario_.nodes);
   network_.reset(scenario_, soundness_);
   const std::size_t used = std::max(hosts_used_, scenario_.nodes);
   hosts_used_ = scenario_.nodes;
@@ -61,6 +65,12 @@ void World::prepare(const Scenario& scenario) {
   for (std::size_t i = 0; i < scenario_.nodes; ++i) {
     if (scenario_.stored_lease_known) hosts_[i].disk.format({0, {}, scenario_.config.timing.lease});
     const bool late = random_.chance(20);
+    hosts_[i].vouched_for = scenario_.absent == i;
+    hosts_[i].key_file.add({1, 1});
+    hosts_[i].key_file.active = 1;
+    if (scenario_.tells_time) hosts_[i].wall_error_ns = random_.between(-2'000'000'000, 2'000'000'000);
+    if (scenario_.tells_time && chance(5)) hosts_[i].wall_error_ns = some_error();
+    if (scenario_.mixed) hosts_[i].release = static_cast<Release>(random_.below(3));
     at(static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(scenario_.interval_ns() * (late ? 30 : 3)))),
        What::power_on, static_cast<NodeId>(i));
   }
@@ -114,6 +124,10 @@ void World::dispatch(const Entry& entry) {
     }
     case What::operate:
       return operate();
+    case What::change_file:
+      return change_file(hosts_[entry.node]);
+    case What::vouch:
+      return vouch(hosts_[entry.node]);
     case What::calm:
       return calm();
     case What::look:
@@ -123,7 +137,8 @@ void World::dispatch(const Entry& entry) {
     case What::machine_goes_on:
       return machine_goes_on(entry);
     case What::power_on:
-      return power_on(hosts_[entry.node]);
+      if (now_ >= hosts_[entry.node].power_at) power_on(hosts_[entry.node]);
+      return;
     default:
       return dispatch_local(entry);
   }
@@ -152,6 +167,12 @@ void World::dispatch_local(const Entry& entry) {
       return;
     case What::agent_end:
       return script_ended(entry);
+    case What::register_used:
+      return register_used(entry);
+    case What::register_answer:
+      return register_answered(entry);
+    case What::keys_stored:
+      return keys_stored(entry);
     case What::monitor:
       return monitor(entry);
     default:
@@ -173,6 +194,12 @@ void World::dispatch_local(const Entry& entry) {
       return cleaned(host);
     case What::agent_up:
       return agent_returns(host);
+    case What::key_tick:
+      return key_tick(host);
+    case What::hear_clock:
+      return hear_clock(entry);
+    case What::greet:
+      return greet_again(host);
     default:
       VIGIL_ASSERT(false && "no such entry");
   }

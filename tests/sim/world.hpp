@@ -65,6 +65,7 @@ class World {
   SimTime send_off(Host& host, const Load& load);
   void take_in(Host& host, const Entry& entry);
   const Load& load_of(const Entry& entry);
+  bool introduced(Host& host, const Entry& entry);
 
   // shell.cpp: a daemon's loop around its core
   void step(Host& host, const Event& event);
@@ -102,6 +103,49 @@ class World {
   void agent_returns(Host& host);
   void application_dies(Host& host, std::uint8_t group);
 
+  // register.cpp: the tie-breaker
+  void use_register(Host& host, const effect::UseTieBreaker& use);
+  void register_used(const Entry& entry);
+  void register_answered(const Entry& entry);
+  void register_fails(Host& host);
+  void strike_register(Host& host);
+
+  // keys.cpp: the cluster key and its rotation
+  bool serves_by_key(const Host& host) const;
+  void keys_start(Host& host);
+  void keys_end(Host& host);
+  void key_changed(Host& host);
+  void write_keys(Host& host);
+  void keys_stored(const Entry& entry);
+  void keys_told(Host& host);
+  void rotate_key(Host& host);
+  void tell_of_key(Host& host, KeyStep step, SimKey key);
+  void follow_keys(Host& host);
+  void follow_begun(Host& host, const KeyState& state);
+  void follow_settled(Host& host, const KeyState& state);
+  void send_under(Host& host, std::uint8_t id);
+  void ask_for_key(Host& host, const KeyState& state);
+  bool heard_of_key(Host& host, NodeId from, Incarnation incarnation, const Message& message);
+  SimKey sealing_key(const Host& host) const;
+  bool opens(Host& host, NodeId from, SimKey key);
+  bool readable(Host& host, NodeId from, SimKey key) { return !scenario_.rotates || opens(host, from, key); }
+  bool led_to(const Host& host, std::uint8_t next) const;
+  void start_in_hearing(Host& host, const Host& other);
+  void follow_frames(Host& host);
+  void key_tick(Host& host);
+  void copy_key_files(const Record& record);
+  bool keys_are_settled(const Record& record, std::string& why) const;
+
+  // wall_clocks.cpp
+  std::int64_t wall_clock(const Host& host) const;
+  void tell_own_clock(Host& host);
+  void notice_clock(Host& host, NodeId of, Duration offset);
+  void hear_clock(const Entry& entry);
+  void greet(Host& host);
+  void greet_again(Host& host);
+  void set_clock(Host& host, std::int64_t error_ns);
+  std::int64_t some_error();
+
   // life.cpp: starts and ends
   void power_on(Host& host);
   void start_daemon(Host& host);
@@ -119,6 +163,8 @@ class World {
   void strike(Fault fault);
   void strike_network(Fault fault);
   void spring_ambush(Host& host);
+  bool ambushed_at(Host& host, const Message& message);
+  void leave_survivors();
   void strike_host(Fault fault, Host& host);
   void tell_carriers();
   void begin_network_fault(NetworkFault fault, SimTime length);
@@ -127,6 +173,8 @@ class World {
   SimTime any_time();
   SimTime work_time(const Host& host, SimTime usual);
   void use_other_file(Host& host);
+  void roll_out_next_file();
+  void change_file(Host& host);
   void strike_disk(Fault fault, Host& host);
   Host& some_host();
   NodeSet all_nodes() const;
@@ -134,6 +182,10 @@ class World {
   // operator.cpp: commands, and the question whether all is well
   void operate();
   void ask(Host& host, OperatorCommand command);
+  void vouch(Host& host);
+  void keep_down(const Host& host, const OperatorCommand& command);
+  bool rule_is_settled(const Record& record) const;
+  Host& some_dead_host();
   bool truthful(const OperatorCommand& command) const;
   void answered(Host& host, const effect::OperatorAnswer& answer);
   void look();
@@ -144,6 +196,7 @@ class World {
   // exam.cpp: one clean takeover at the end
   bool can_be_taken_over(std::size_t group, const Record& record) const;
   bool a_disk_failed_lately();
+  SimTime tie_break_ns() const;
   bool begin_exam();
   void grade();
 
@@ -180,11 +233,15 @@ class World {
   Pool<PendingWrite> writes_;
   Pool<AddressJob> address_jobs_;
   Pool<AgentJob> agent_jobs_;
+  Pool<RegisterUse> register_uses_;
+  Epoch register_;  // for which the tie-breaker is won
   Effects effects_;
   Event event_;
   Event heartbeat_event_ = event::HeartbeatReceived{};  // most events by far: filled in place
   bool calm_ = false;
-  bool ambush_ = false;
+  bool other_file_in_force_ = false;  // to which all nodes come in the end
+  enum class Ambush : std::uint8_t { none, at_accept, at_commit, at_win };
+  Ambush ambush_ = Ambush::none;
   SimTime calm_at_ = 0;
   bool done_ = false;
   SimTime converged_at_ = 0;
