@@ -4,7 +4,10 @@
     failover.py [--bin DIR] [--out FILE]
 
 Environment: QUICK=1 (a few minutes), PEERS=1 (keepalived too), REPS=N, SYSTEMS=vigil,keepalived,
-PROFILES=lan,fast, FAULTS=crash,…, LOADS=idle,stress, WINDOW_S=N (length of all false-alarm windows of one system).
+PROFILES=lan,fast, FAULTS=crash,…, LOADS=idle,stress, WINDOW_S=N (length of all false-alarm windows of one system),
+REPS_SLOW=N (for keepalived's variants whose takeover takes seconds; 10).
+
+The file is written after every case, so that what was measured is kept when a run is stopped.
 
 The result is a list with one object a case, format in tools/bench/README.md; false alarms are counted
 in windows without a fault, in turns between the systems, so that a bad minute of the machine hits all.
@@ -126,8 +129,7 @@ def one_repetition(system, lab, probe, fault):
     generation = system.generation()
     since = boot_ns()
     inject(system, lab, fault, owner)
-    slow = isinstance(system, Keepalived) and system.profile != "10ms"
-    picture = wait_served(probe, since, 4.0 if slow else 0.4)
+    picture = wait_served(probe, since, 4.0 if is_slow(system.name, system.profile) else 0.4)
     # A swap within the node is no takeover: the newest account is of an earlier one.
     budget = system.budget(owner) if picture and system.generation() != generation else {}
     recover(system, lab, fault, owner)
@@ -180,7 +182,17 @@ def show(case):
           (f"  TWO SERVED {case['two_served']}" if case["two_served"] else ""), flush=True)
 
 
-def measure_faults(bin_dir, systems, loads, reps, cases, problems):
+def is_slow(name, profile):
+    """A repetition takes ten seconds, and all of them say much the same."""
+    return name == "keepalived" and profile != "10ms"
+
+
+def write(cases, out):
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(cases, indent=1) + "\n")
+
+
+def measure_faults(bin_dir, systems, loads, reps, reps_slow, out, cases, problems):
     """Every fault for every system; under each load the systems take turns fault by fault."""
     for load in loads:
         for name, profile in systems:
@@ -191,8 +203,10 @@ def measure_faults(bin_dir, systems, loads, reps, cases, problems):
                 probe = Probe(lab, limit_s=7200)
                 for fault in chosen("FAULTS", FAULTS):
                     try:
-                        cases.append(measure_case(system, lab, probe, fault, load, reps))
+                        count = min(reps, reps_slow) if is_slow(name, profile) else reps
+                        cases.append(measure_case(system, lab, probe, fault, load, count))
                         show(cases[-1])
+                        write(cases, out)
                     except (LabError, TimeoutError) as error:
                         problems.append(f"{name} {profile} {fault} {load}: {error}")
                         print(f"  {problems[-1]}", flush=True)
@@ -254,13 +268,13 @@ def main():
     loads = chosen("LOADS", ("idle",) if QUICK else ("idle", "stress"))
     reps = int(os.environ.get("REPS", "5" if QUICK else "30"))
     cases, problems = [], []
-    measure_faults(arguments.bin, systems, loads, reps, cases, problems)
+    out = pathlib.Path(arguments.out)
+    reps_slow = int(os.environ.get("REPS_SLOW", "10"))
+    measure_faults(arguments.bin, systems, loads, reps, reps_slow, out, cases, problems)
     window_s = float(os.environ.get("WINDOW_S", "20" if QUICK else "600"))
     if window_s > 0:
         measure_false_alarms(arguments.bin, systems, cases, window_s)
-    out = pathlib.Path(arguments.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(cases, indent=1) + "\n")
+    write(cases, out)
     print(f"{len(cases)} cases in {out}")
     for problem in problems:
         print(f"not measured: {problem}")
