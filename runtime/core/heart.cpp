@@ -100,7 +100,7 @@ void NodeCore::Parts::refresh_table(Instant now) {
   }
 }
 
-Heartbeat NodeCore::Parts::compose_heartbeat(Instant now, LinkIndex link, const RenewalAcks& acks) {
+Heartbeat NodeCore::Parts::compose_heartbeat(Instant now, LinkIndex link) {
   Heartbeat heartbeat;
   heartbeat.link = link;
   heartbeat.link_sequence = ++beats[link].sequence;
@@ -121,7 +121,7 @@ Heartbeat NodeCore::Parts::compose_heartbeat(Instant now, LinkIndex link, const 
   heartbeat.lease_us = static_cast<std::uint32_t>(config.timing.lease.us());
   for (std::size_t i = 0; i < config.nodes.size(); ++i)
     if (i != self) heartbeat.heard_links[i] = detector.links_heard(static_cast<NodeId>(i));
-  if (heartbeat.wants_lease) heartbeat.acks = acks;
+  if (heartbeat.wants_lease) heartbeat.acks = acks_to_tell(now);
   return heartbeat;
 }
 
@@ -139,9 +139,12 @@ RenewalAcks NodeCore::Parts::acks_to_tell(Instant now) {
 }
 
 void NodeCore::Parts::send_heartbeats(Instant now) {
-  std::optional<RenewalAcks> acks;  // the same on all links that beat together
+  // Where not all acknowledgements fit one beat, each link goes on where the one before it ended; another one begins
+  // each time, so that none of them is left to a link that is down.
   bool ticked = false;
-  for (std::size_t i = 0; i < config.nodes[self].links.size(); ++i) {
+  const std::size_t links = config.nodes[self].links.size();
+  for (std::size_t turn = 0; turn < links; ++turn) {
+    const std::size_t i = (first_link + turn) % links;
     const auto link = static_cast<LinkIndex>(i);
     Beat& beat = beats[i];
     if (now < beat.next) continue;
@@ -150,14 +153,15 @@ void NodeCore::Parts::send_heartbeats(Instant now) {
     // Keep the rhythm; after a stall send one, not all that were missed.
     beat.next = beat.next + interval;
     if (beat.next <= now) beat.next = now + interval;
-    if (!acks) acks = acks_to_tell(now);
-    scratch.push(effect::SendHeartbeat{link, compose_heartbeat(now, link, *acks)});
+    scratch.push(effect::SendHeartbeat{link, compose_heartbeat(now, link)});
     if (membership.member() && config.nodes[self].links[i].carries_lease) {
       membership.lease().on_sent(now);
       renewal_due = true;
     }
   }
-  if (ticked) membership_due = true;
+  if (!ticked) return;
+  first_link = (first_link + 1) % links;
+  membership_due = true;
 }
 
 // Hands a renewed lease to the gates, and tells when it ran out.

@@ -45,6 +45,7 @@
 #define JOINERS_NEED_NOT_ACCEPT  (MUTANT == 9)
 #define DOUBT_FORGOTTEN          (MUTANT == 10)
 #define ANY_LIFE_OF_PROPOSER     (MUTANT == 11)
+#define DOUBT_HIDES_ANOTHER_WAY  (MUTANT == 12)
 
 #define N 3
 #define NOBODY 3
@@ -106,6 +107,7 @@ byte accepted[N];                 /* record; 0: none */
 byte stored[N];                   /* what is on the disk at least: where this life began */
 byte known[N];                    /* newest record known committed; 0: none */
 bool fresh[N];                    /* nothing accepted in this life */
+byte forgotten[N];                /* earlier lives accepted nothing of a counter above this; 0: nothing was stored */
 byte waiting[N];                  /* restart wait */
 byte kept[N] = ALL;               /* whom it still acknowledges */
 bool holding[N];                  /* gate and address are there, while the lease lasts */
@@ -273,9 +275,14 @@ inline promise(s, v, learn) {
 #define JOINING(s)      (members[s] & ~STAYING(s))
 #define SURVIVORS(s)    (STAYING(s) & promised_by[s])
 #define IN_DOUBT(s)     (!DOUBT_FORGOTTEN && IS_JOINT(base[s]) && epoch[VIEW(PROPOSER(s))] != epoch[B(s)])
+/* of those who promised, who might have accepted something newer than the base in an earlier life */
+#define FORGETFUL(s, v) (HAS(recovering[s], v) && (forgotten[v] != 0 -> forgotten[v] >= (epoch[B(s)] >> 2) : \
+                         (VI(B(s), v) != 3 && VI(B(s), v) != INC(v))))
+#define INFORMED(s)     (promised_by[s] & ~(FORGETFUL(s, 0) | (FORGETFUL(s, 1) << 1) | (FORGETFUL(s, 2) << 2)))
 #define HIT(s)          (members[B(s)] != 0 && \
                          (NO_OLD_QUORUM || (!QUORUM(members[B(s)] & ~SURVIVORS(s)) && \
-                          (!IN_DOUBT(s) || !QUORUM(members[PREVIOUS(base[s])] & ~promised_by[s])))))
+                          (!IN_DOUBT(s) || (!QUORUM(members[PREVIOUS(base[s])] & ~promised_by[s]) && \
+                           (DOUBT_HIDES_ANOTHER_WAY || !QUORUM(ALL & ~INFORMED(s))))))))
 #define COLD_START(s)   (promised_by[s] == ALL || !QUORUM(ALL & ~recovering[s]))
 #define AUTHORISED(s)   (QUORUM(promised_by[s]) && (JOINING(s) & ~promised_by[s]) == 0 && (HIT(s) || COLD_START(s)))
 #define OWNER_GOES(s)   (owner[base[s]] == NOBODY || !HAS(STAYING(s), owner[base[s]]))
@@ -588,6 +595,7 @@ inline restart(n, memory) {
     if :: memory == OLDER -> accepted[n] = stored[n] :: else fi;
     promised[n] = promised[n] | NOBODY;
     promised_life[n] = 0;
+    forgotten[n] = (memory == NOTHING -> 0 : promised[n] >> 2);
     if
     :: memory == NOTHING || RESTARTED_VOTES_AT_ONCE -> promised[n] = 0; accepted[n] = 0
     :: else

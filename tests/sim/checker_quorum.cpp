@@ -51,12 +51,16 @@ NodeSet Checker::bound_in(const View& old, const Known& link) {
 }
 
 // Back from a record through what it replaces, proposals that were never committed included. Of an epoch whose first
-// record was never seen, a single member proposed it all in one step, and built on what it had accepted before.
+// record was never seen yet, a single member proposed it all in one step, and built on what it had accepted before, or was
+// told of with a promise.
 const Checker::Known* Checker::replaced_by(Epoch after, const Known& link) const {
   const Record& record = link.record;
   const NodeId proposer = record.stamp.epoch.proposer;
   const bool unseen = record.stamp.version > 1 && find({record.stamp.epoch, 1}) == none;
-  const Epoch previous = record.joint() ? record.previous.epoch : unseen ? lives_[proposer].before.epoch : Epoch{};
+  Epoch before = lives_[proposer].before.epoch;
+  for (const Candidacy& own : candidacies_)
+    if (own.epoch == record.stamp.epoch) before = std::max(before, own.base.epoch);
+  const Epoch previous = record.joint() ? record.previous.epoch : unseen ? before : Epoch{};
   if (previous <= after || previous >= record.stamp.epoch) return nullptr;
   for (std::size_t i = 0; i < history_size_; ++i)
     if (history_[i].record.stamp.epoch == previous) return &history_[i];
