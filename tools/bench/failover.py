@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -121,7 +122,7 @@ def wait_served(probe, since_ns, settle_s):
 
 
 def one_repetition(system, lab, probe, fault):
-    """(outage in ms or None when it did not come back, budget, violations seen)."""
+    """(outage in ms or None when it did not come back, budget, what is to be told of servers in turns)."""
     system.wait_healthy()
     owner = wait_until(system.owner, 10)
     if owner is None:
@@ -134,19 +135,26 @@ def one_repetition(system, lab, probe, fault):
     budget = system.budget(owner) if picture and system.generation() != generation else {}
     recover(system, lab, fault, owner)
     if picture is None:
-        return None, {}, 0
+        return None, {}, []
     time.sleep(0.1)
-    violations = [v for v in probe.snapshot().violations if v["end_ns"] >= since]
-    return picture.outage_ms(since), budget, len(violations)
+    told = []
+    last = probe.snapshot()
+    if [v for v in last.violations if v["end_ns"] >= since]:
+        # In milliseconds from the fault: who answered from when to when, and what the system says of it.
+        told = [{"server": r["server"], "from_ms": (r["start_ns"] - since) / 1e6, "to_ms": (r["end_ns"] - since) / 1e6}
+                for r in last.runs if r["end_ns"] >= since - 2_000_000_000]
+        told.append({"owner_before": owner, "late_answers": last.raw["late"], "story": system.story()[-300:]})
+    return picture.outage_ms(since), budget, told
 
 
 def measure_case(system, lab, probe, fault, load, reps):
     """One object of the result."""
-    outages, budgets, violations, lost = [], [], 0, 0
+    outages, budgets, violations, lost = [], [], [], 0
     cpu = CpuTime()
     for _ in range(reps):
         outage, budget, seen = one_repetition(system, lab, probe, fault)
-        violations += seen
+        if seen:
+            violations.append(seen)
         if outage is None:
             lost += 1
             continue
@@ -154,8 +162,8 @@ def measure_case(system, lab, probe, fault, load, reps):
         if budget:
             budgets.append(budget)
     case = {"system": system.name, "profile": system.profile, "fault": fault, "load": load, "reps": len(outages),
-            "not_back": lost, "outage_ms": None, "budget_ms": {}, "spurious": 0, "two_served": violations,
-            **cpu.since_start()}
+            "not_back": lost, "outage_ms": None, "budget_ms": {}, "spurious": 0, "two_served": len(violations),
+            "two_served_told": violations, **cpu.since_start()}
     if outages:
         case["outage_ms"] = {"min": min(outages), "p50": percentile(outages, 50), "p99": percentile(outages, 99),
                              "max": max(outages)}
@@ -265,6 +273,8 @@ def main():
     names = chosen("SYSTEMS", ("vigil", "keepalived")) if os.environ.get("SYSTEMS") else default_systems
     systems = [("vigil", p) for p in chosen("PROFILES", PROFILES)] if "vigil" in names else []
     systems += [("keepalived", v) for v in chosen("VARIANTS", VARIANTS)] if "keepalived" in names else []
+    if "keepalived" in names and shutil.which("keepalived") is None:
+        sys.exit("keepalived is not installed; run: make deps-bench")
     loads = chosen("LOADS", ("idle",) if QUICK else ("idle", "stress"))
     reps = int(os.environ.get("REPS", "5" if QUICK else "30"))
     cases, problems = [], []
