@@ -61,8 +61,8 @@ programs: $(PROGRAMS)
 
 # ---- compiling -------------------------------------------------------------------------------------
 
-# The standard library's headers are parsed once for each set of flags, not once for each file: half of the
-# time of a build. `make PCH=` does without. Once precompiled, g++ 12 no longer takes them for system headers
+# The standard library's headers are parsed once for each set of flags, not once for each file.
+# `make PCH=` does without. Once precompiled, g++ 12 no longer takes them for system headers
 # when it looks for overruns, and finds some in std::string that are none.
 PCH ?= 1
 PCH_WARN := -Winvalid-pch -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread

@@ -31,7 +31,8 @@ struct Diagnostic {
 // that editors and compilers share. A warning says so after the position.
 std::string to_string(const Diagnostic& diagnostic);
 
-// Collects findings, each as one line: control characters of the file are shown as \xNN. After max_findings it only counts, so that a hostile file cannot fill memory.
+// Collects findings, each as one line: control characters of the file are shown as \xNN. After max_findings it only
+// counts, so that a hostile file cannot fill memory.
 class Diagnostics {
  public:
   static constexpr std::size_t max_findings = 200;

@@ -121,7 +121,6 @@ Heartbeat NodeCore::Parts::compose_heartbeat(Instant now, LinkIndex link) {
   heartbeat.lease_us = static_cast<std::uint32_t>(config.timing.lease.us());
   for (std::size_t i = 0; i < config.nodes.size(); ++i)
     if (i != self) heartbeat.heard_links[i] = detector.links_heard(static_cast<NodeId>(i));
-  if (heartbeat.wants_lease) heartbeat.acks = acks_to_tell(now);
   return heartbeat;
 }
 
@@ -141,6 +140,7 @@ RenewalAcks NodeCore::Parts::acks_to_tell(Instant now) {
 void NodeCore::Parts::send_heartbeats(Instant now) {
   // Where not all acknowledgements fit one beat, each link goes on where the one before it ended; another one begins
   // each time, so that none of them is left to a link that is down.
+  std::optional<RenewalAcks> acks;
   bool ticked = false;
   const std::size_t links = config.nodes[self].links.size();
   for (std::size_t turn = 0; turn < links; ++turn) {
@@ -153,7 +153,12 @@ void NodeCore::Parts::send_heartbeats(Instant now) {
     // Keep the rhythm; after a stall send one, not all that were missed.
     beat.next = beat.next + interval;
     if (beat.next <= now) beat.next = now + interval;
-    scratch.push(effect::SendHeartbeat{link, compose_heartbeat(now, link)});
+    Heartbeat heartbeat = compose_heartbeat(now, link);
+    if (heartbeat.wants_lease) {
+      if (!acks || renewals.fills(*acks)) acks = acks_to_tell(now);
+      heartbeat.acks = *acks;
+    }
+    scratch.push(effect::SendHeartbeat{link, heartbeat});
     if (membership.member() && config.nodes[self].links[i].carries_lease) {
       membership.lease().on_sent(now);
       renewal_due = true;

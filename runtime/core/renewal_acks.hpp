@@ -23,6 +23,8 @@ class RenewalBook {
     return entries_[holder].epoch == epoch && sent_ns <= entries_[holder].sent_ns;
   }
   void forget(NodeId holder) { entries_[holder] = {}; }
+  // There may be more to tell than these.
+  bool fills(const RenewalAcks& acks) const { return acks.size() >= room_; }
   // The word of the next beat, in `epoch`: renewals of `holders` recorded after `since`, those of `owners` before others.
   void tell(Instant since, Epoch epoch, NodeSet holders, NodeSet owners, RenewalAcks& acks);
 

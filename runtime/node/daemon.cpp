@@ -362,7 +362,7 @@ void Daemon::keep_house(Instant now) {
   machine_.keep_house(now);
   transport_.expire_refusals(now);
   follow_keys();
-  keys_->follow_frames(key_context(), transport_.session());
+  keys_->follow_frames(key_context(), core_->not_ahead(), transport_.session());
   const bool serving = now < core_->lease_until();
   transport_.set_standing(serving             ? wire::Standing::serving
                           : now < settled_at_ ? wire::Standing::newcomer
@@ -543,7 +543,6 @@ KeyContext Daemon::key_context() const {
   context.committed = &core_->committed();
   context.in_view = context.committed->view.holds(options_.self, core_->incarnation());
   context.member = context.in_view && context.now < core_->lease_until();
-  context.not_ahead = core_->not_ahead();
   return context;
 }
 

@@ -241,25 +241,25 @@ void KeyKeeper::on_offer(const KeyOffer& offer, const KeyContext& context) {
 
 // Does somebody send under the next key who may know that all members hold it? Who is in the view goes by its record, and
 // is led on only by those that tell of a newer one, or that do not understand its challenges: they cannot tell.
-bool KeyKeeper::led_to(std::uint8_t next, const KeyContext& context, const wire::Session& session) {
+bool KeyKeeper::led_to(std::uint8_t next, const KeyContext& context, NodeSet not_ahead, const wire::Session& session) {
   if (!context.in_view) return context.now - session.heard_under(next) < recent;
   for (std::size_t i = 0; i < limits::max_nodes; ++i) {
     const wire::Session::Sealed& sealed = session.sealed_by(static_cast<NodeId>(i));
     if (sealed.key_id != next || context.now - sealed.at >= recent) continue;
-    if (sealed.current ? !context.not_ahead.has(static_cast<NodeId>(i)) : context.now - sealed.since >= recent) return true;
+    if (sealed.current ? !not_ahead.has(static_cast<NodeId>(i)) : context.now - sealed.since >= recent) return true;
   }
   return false;
 }
 
 // To the next key at once: two nodes that were away together would otherwise go on hearing each other under the old one.
 // Back, only when nobody is heard under the own.
-void KeyKeeper::follow_frames(const KeyContext& context, const wire::Session& session) {
+void KeyKeeper::follow_frames(const KeyContext& context, NodeSet not_ahead, const wire::Session& session) {
   if (context.member) return;
   const auto heard_of_late = [&](std::uint8_t id) { return context.now - session.heard_under(id) < recent; };
   const std::uint8_t own = ring_.active();
   const std::uint8_t next = successor(own);
   std::uint8_t heard = 0;
-  if (keys_.has(next) && led_to(next, context, session))
+  if (keys_.has(next) && led_to(next, context, not_ahead, session))
     heard = next;
   else if (!heard_of_late(own) && context.now - sealing_since_ >= recent)
     keys_.each([&](std::uint8_t id, const ClusterKey&) {

@@ -31,7 +31,6 @@ struct KeyContext {
   NodeId self = no_node;
   bool member = false;  // with a lease
   bool in_view = false;  // of the record, in this life
-  NodeSet not_ahead;     // peers that tell of no newer record
   const Record* committed = nullptr;
 };
 
@@ -63,7 +62,8 @@ class KeyKeeper : private KeyStoreListener {
   void on_ask(NodeId from, const KeyAsk& ask, const KeyContext& context);
   void on_offer(const KeyOffer& offer, const KeyContext& context);
   // A node without a lease sends under the key under which it hears those that know more, if it holds that.
-  void follow_frames(const KeyContext& context, const wire::Session& session);
+  // `not_ahead`: the peers that tell of no newer record.
+  void follow_frames(const KeyContext& context, NodeSet not_ahead, const wire::Session& session);
   void describe(const ClusterConfig& config, const KeyContext& context, NodeStatus& status) const;
 
  private:
@@ -75,7 +75,7 @@ class KeyKeeper : private KeyStoreListener {
   };
 
   bool holds(std::uint8_t id, std::uint64_t print) const;
-  static bool led_to(std::uint8_t next, const KeyContext& context, const wire::Session& session);
+  static bool led_to(std::uint8_t next, const KeyContext& context, NodeSet not_ahead, const wire::Session& session);
   bool stored() const { return stored_ == changes_; }
   Status add(std::uint8_t id, ClusterKey::Bytes bytes);
   void forget(std::uint8_t id);
