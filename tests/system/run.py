@@ -8,7 +8,9 @@ One line a test: ok, not ok with what was broken, or skip with its reason; then
 in build/system/<test>/.
 
 Tests mostly wait: with --jobs, so many are under way at one time, each in a process and a laboratory of its own. Those
-of a file that says ALONE = True have the machine to themselves, at the end.
+of a file that says JOBS = 2 count as two, for their laboratories are large: three of five nodes keep two processors so
+busy that what is late is the laboratory, and not what it tests. Those of a file that says ALONE = True have the machine
+to themselves, at the end.
 """
 import argparse
 import concurrent.futures
@@ -19,6 +21,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -91,11 +94,54 @@ def run_apart(name, arguments):
     return outcome
 
 
+def said_by_file(function, name, default):
+    """What the file of this test says of all its tests."""
+    return getattr(sys.modules[function.__module__], name, default)
+
+
+def jobs_of(function):
+    """For how many jobs a test counts."""
+    return said_by_file(function, "JOBS", 1)
+
+
+class Queue:
+    """What is to be run, large ones first; each is begun as soon as as many jobs as it counts for are free."""
+
+    def __init__(self, tests, jobs):
+        self.waiting = sorted(tests, key=lambda test: -jobs_of(test[1]))
+        self.jobs = self.free = jobs
+        self.changed = threading.Condition()
+
+    def next_fitting(self):
+        return next((test for test in self.waiting if min(jobs_of(test[1]), self.jobs) <= self.free), None)
+
+    def work(self, run):
+        """The outcomes of run(test) for those that this thread takes, until none is left."""
+        outcomes = []
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: not self.waiting or self.next_fitting())
+                if not self.waiting:
+                    return outcomes
+                test = self.next_fitting()
+                self.waiting.remove(test)
+                self.free -= min(jobs_of(test[1]), self.jobs)
+                self.changed.notify_all()
+            try:
+                outcomes.append(run(test))
+            finally:
+                with self.changed:
+                    self.free += min(jobs_of(test[1]), self.jobs)
+                    self.changed.notify_all()
+
+
 def run_all(tests, arguments, settings):
     """The outcomes, in any order."""
-    together = [(n, f) for n, f in tests if arguments.jobs > 1 and not getattr(sys.modules[f.__module__], "ALONE", False)]
-    with concurrent.futures.ThreadPoolExecutor(max(1, arguments.jobs)) as pool:
-        outcomes = list(pool.map(lambda test: run_apart(test[0], arguments), together))
+    together = [(n, f) for n, f in tests if arguments.jobs > 1 and not said_by_file(f, "ALONE", False)]
+    queue = Queue(together, max(1, arguments.jobs))
+    with concurrent.futures.ThreadPoolExecutor(queue.jobs) as pool:
+        workers = [pool.submit(queue.work, lambda test: run_apart(test[0], arguments)) for _ in range(queue.jobs)]
+        outcomes = [outcome for worker in workers for outcome in worker.result()]
     return outcomes + [run_and_tell(n, f, settings) for n, f in tests if (n, f) not in together]
 
 

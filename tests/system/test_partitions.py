@@ -17,6 +17,7 @@ from lab.shell import Broken, boot_ns, expect, wait_until
 from lab.testing import cluster
 from lab.vigil import GROUP
 
+JOBS = 2
 FIVE = ("alpha", "beta", "gamma", "delta", "epsilon")
 I_S, D_S, W_S = 0.025, 0.180, 0.184
 STEP_S = 4 * max(0.002, I_S / 4)
@@ -42,15 +43,20 @@ class Watched:
 
     def view(self):
         """(epoch, members) that all its members agree on, with the group served by one of them; None otherwise."""
+        self.lacking = None
         statuses = {node.name: self.vigil.status(node) for node in self.lab}
         inside = {n: s for n, s in statuses.items() if s and s["role"] == "member" and s["quorate"]}
         told = {(s["epoch"]["counter"], tuple(sorted(s["members"]))) for s in inside.values()}
         groups = {(s["groups"][0]["phase"], s["groups"][0]["owner"]) for s in inside.values()}
         if len(told) != 1 or len(groups) != 1:
+            self.lacking = f"members tell {told or 'no view'} and {groups or 'no group'}"
             return None
         epoch, members = told.pop()
         phase, owner = groups.pop()
-        if set(members) != set(inside) or phase != "online" or self.observer.serving() != [owner]:
+        serving = self.observer.serving()
+        if set(members) != set(inside) or phase != "online" or serving != [owner]:
+            self.lacking = (f"{sorted(inside)} are members with a quorum in {epoch, sorted(members)}, the group is {phase} on "
+                            f"{owner}, and {serving} answer")
             return None
         return epoch, set(members)
 
@@ -65,13 +71,13 @@ class Watched:
 
         begun = time.monotonic()
         if not wait_until(there, bound_s + 0.5, every_s=0.02):  # and what it takes to ask five nodes
-            raise Broken(f"{what}: after {time.monotonic() - begun:.1f} s the view is {view}, and "
-                         f"{ {n.name: (self.vigil.status(n) or {}).get('role_text') for n in self.lab} }")
+            raise Broken(f"{what}: after {time.monotonic() - begun:.1f} s the view is {view or self.lacking}, "
+                         f"and { {n.name: (self.vigil.status(n) or {}).get('role_text') for n in self.lab} }")
         return view
 
     def expect_steady(self, what, seconds=STEADY_S):
         """No view more, and no gap for the client."""
-        before, since = self.view(), boot_ns()
+        before, since = self.view() or wait_until(self.view, 1), boot_ns()
         time.sleep(seconds)
         after = self.view() or wait_until(self.view, 1)
         expect(before == after, f"{what}: the view changed on: {before}, then {after}")
