@@ -191,6 +191,7 @@ enum class KeyStep : std::uint8_t {
   begin,  // I have made key `id`, stored it, and ask for the rotation
   holds,  // I have stored it and accept frames under it
   sends,  // I send under it
+  lacks,  // an earlier life of mine held it, and its file is gone
 };
 struct KeyReport {
   KeyStep step = KeyStep::begin;

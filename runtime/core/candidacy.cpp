@@ -234,9 +234,10 @@ void Membership::on_tie_breaker(const MembershipContext& context, const event::T
   go_on_with_promises(context, *preparing, effects);
 }
 
-bool Membership::vouch(const MembershipContext& context, NodeSet down) {
+bool Membership::vouch(const MembershipContext& context, NodeSet down, std::int64_t wall_ns) {
   if (down.intersects(context.table->self_heard) || down.has(self_) || context.now < lease_.until()) return false;
   vouched_ = vouched_ | down;
+  voter_.leap(wall_ns);
   vouched_until_ = context.now + word_lasts;
   return true;
 }
@@ -320,7 +321,7 @@ void Membership::set_state(const MembershipContext& context, const Preparing& pr
         absent.add(static_cast<NodeId>(i));
     distrust_absent(config_, absent, record.state);
   }
-  if (!wanted.joining.empty()) spread_again(wanted.members & base.view.members, record.state.keys);
+  let_join(base.view.members, wanted.kept, wanted.joining, record.state.keys);
   for (NodeId node : preparing.vouched) count_as_down(config_, node, record.state);
   NodeFacts known = facts(context);
   known.ready = wanted.members;

@@ -107,6 +107,7 @@ struct TieBreakerDone {
 struct OperatorAsked {
   std::uint64_t id = 0;  // the shell's, unique per node and incarnation
   OperatorCommand command;
+  std::int64_t wall_ns = 0;  // CLOCK_REALTIME when it was asked
 };
 
 // How far a node's CLOCK_REALTIME is ahead of this node's CLOCK_BOOTTIME (its own included).

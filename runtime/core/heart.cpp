@@ -125,7 +125,7 @@ Heartbeat NodeCore::Parts::compose_heartbeat(Instant now, LinkIndex link) {
 }
 
 // What the next beat answers: nobody whom this node has voted out since. A renewal older than a lease is of no use.
-RenewalAcks NodeCore::Parts::acks_to_tell(Instant now) {
+RenewalAcks NodeCore::Parts::acks_to_tell(Instant now, LinkIndex link) {
   RenewalAcks acks;
   if (!membership.member()) return acks;
   NodeSet owners;
@@ -133,18 +133,14 @@ RenewalAcks NodeCore::Parts::acks_to_tell(Instant now) {
   for (std::size_t i = 0; i < record.state.group_count; ++i)
     if (const NodeId owner = record.state.groups[i].owner; owner != no_node && owner != self) owners.add(owner);
   const NodeSet kept = membership.voter().leases().kept() - NodeSet::of(self);
-  renewals.tell(now - config.timing.lease, record.view.epoch, kept, owners, acks);
+  renewals.tell(link, now - config.timing.lease, record.view.epoch, kept, owners, acks);
   return acks;
 }
 
 void NodeCore::Parts::send_heartbeats(Instant now) {
-  // Where not all acknowledgements fit one beat, each link goes on where the one before it ended; another one begins
-  // each time, so that none of them is left to a link that is down.
   std::optional<RenewalAcks> acks;
   bool ticked = false;
-  const std::size_t links = config.nodes[self].links.size();
-  for (std::size_t turn = 0; turn < links; ++turn) {
-    const std::size_t i = (first_link + turn) % links;
+  for (std::size_t i = 0; i < config.nodes[self].links.size(); ++i) {
     const auto link = static_cast<LinkIndex>(i);
     Beat& beat = beats[i];
     if (now < beat.next) continue;
@@ -155,7 +151,7 @@ void NodeCore::Parts::send_heartbeats(Instant now) {
     if (beat.next <= now) beat.next = now + interval;
     Heartbeat heartbeat = compose_heartbeat(now, link);
     if (heartbeat.wants_lease) {
-      if (!acks || renewals.fills(*acks)) acks = acks_to_tell(now);
+      if (!acks || renewals.fills(*acks)) acks = acks_to_tell(now, link);
       heartbeat.acks = *acks;
     }
     scratch.push(effect::SendHeartbeat{link, heartbeat});
@@ -165,7 +161,6 @@ void NodeCore::Parts::send_heartbeats(Instant now) {
     }
   }
   if (!ticked) return;
-  first_link = (first_link + 1) % links;
   membership_due = true;
 }
 

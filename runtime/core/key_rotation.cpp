@@ -11,15 +11,18 @@ void apply_key_report(NodeId from, const KeyReport& report, KeyState& keys) {
     keys = {KeyPhase::spreading, report.sending, report.id, report.print, NodeSet::of(from)};
     return;
   }
-  const KeyPhase fits = report.step == KeyStep::holds ? KeyPhase::spreading : KeyPhase::switching;
+  const KeyPhase fits = report.step == KeyStep::sends ? KeyPhase::switching : KeyPhase::spreading;
   if (keys.phase != fits || report.id != keys.next || report.print != keys.print) return;
+  if (report.step == KeyStep::lacks) return keys.done.remove(from);
   if (report.step == KeyStep::sends && report.sending != report.id) return;
   keys.done.add(from);
 }
 
-void spread_again(NodeSet staying, KeyState& keys) {
+void let_join(NodeSet before, NodeSet kept, NodeSet joining, KeyState& keys) {
+  if (joining.empty()) return;
   if (keys.phase == KeyPhase::switching && !seeded_bug(Bug::joins_while_switching))
-    keys = {KeyPhase::spreading, keys.active, keys.next, keys.print, staying};
+    keys = {KeyPhase::spreading, keys.active, keys.next, keys.print, before & (kept | joining)};
+  if (keys.phase == KeyPhase::spreading && keys.done.intersects(kept)) keys.done = keys.done - joining;
 }
 
 void advance_keys(NodeSet members, KeyState& keys) {

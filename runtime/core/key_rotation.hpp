@@ -22,10 +22,10 @@ namespace vigil {
 // Takes one member's word into the draft. Whatever does not fit the phase is an old word, and ignored.
 void apply_key_report(NodeId from, const KeyReport& report, KeyState& keys);
 
-// A view is to take somebody in. Who joins while the next key is sent under may not hold it, and would hear nobody: it
-// spreads once more, from those who were members before and have it on their disks. They are among `staying`, in
-// whatever life.
-void spread_again(NodeSet staying, KeyState& keys);
+// A view is to take `joining` in; `before` were members, and `kept` of them in the same life. Who joins may not hold the
+// next key, even if an earlier life of it did, and would hear nobody once it is sent under: it spreads once more, from
+// those who have it on their disks. Where nobody of these was kept, they are among the ones that join.
+void let_join(NodeSet before, NodeSet kept, NodeSet joining, KeyState& keys);
 
 // The next phase, where the members are through with this one.
 void advance_keys(NodeSet members, KeyState& keys);

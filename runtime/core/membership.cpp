@@ -56,11 +56,9 @@ void Membership::advance(const MembershipContext& context, Effects& effects) {
   catch_up(context, effects);
   // Whoever learns of a record that leaves this life out, committed or not, gives it up: it loses only what
   // it serves, and a new life can be admitted.
-  const View& newest = voter_.accepted().view;
-  if (newest.incarnations[self_] == incarnation_ && !newest.members.has(self_)) {
-    expelled_ = true;
-    lease_.surrender();
-  }
+  const Record& newest = voter_.accepted();
+  const bool left_out = newest.view.incarnations[self_] == incarnation_ && !newest.view.members.has(self_);
+  if (left_out || passes_by(newest.stamp, newest.view)) give_up();
   if (expelled_) return;
   const Stamp accepted = voter_.accepted().stamp;
   if (accepted <= committed_.stamp) {
@@ -171,9 +169,27 @@ void Membership::account_for_unproven(Instant now) {
   if (unknown && !seeded_bug(Bug::skip_lease_wait)) all_leases_over_ = later(all_leases_over_, now + outlast(config_.timing.lease));
 }
 
+// A view that follows from ours holds this life, or votes it out. One that knows nothing of it goes on from another past:
+// what is served here is unknown there, and would be started beside us.
+bool Membership::passes_by(const Stamp& stamp, const View& view) const {
+  return member() && committed_.stamp.epoch < stamp.epoch && !view.holds(self_, incarnation_);
+}
+
+// It takes this life in as if it had been nowhere before.
+bool Membership::goes_past_this_life(const Record& next) const {
+  return next.joint() && passes_by(next.stamp, next.previous) && next.view.holds(self_, incarnation_);
+}
+
+// This life is over: it serves nothing from now on, and a new one can be admitted.
+void Membership::give_up() {
+  expelled_ = true;
+  lease_.surrender();
+}
+
 void Membership::install(const MembershipContext& context, const Record& record, const LeasesLeft& leases,
                          Effects& effects) {
   if (record.stamp <= committed_.stamp && !seeded_bug(Bug::install_older_record)) return;
+  if (goes_past_this_life(record)) return give_up();
   const Record& known = voter_.accepted();
   // Also when we never heard that we were: the view remembers in which life we were in.
   const bool was_member = member() || record.view.incarnations[self_] == incarnation_ ||
@@ -195,10 +211,7 @@ void Membership::install(const MembershipContext& context, const Record& record,
   if (std::holds_alternative<Preparing>(candidacy_) && std::get<Preparing>(candidacy_).epoch < record.stamp.epoch)
     abandon(context, {});
   if (!member()) {
-    if (was_member) {
-      expelled_ = true;
-      lease_.surrender();
-    }
+    if (was_member) give_up();
     return;
   }
   if (!new_view) return;
@@ -263,6 +276,7 @@ void Membership::on_message(const MembershipContext& context, NodeId from, Incar
   } else if (const auto* nack = std::get_if<Nack>(&message)) {
     on_nack(context, from, *nack, effects);
   } else if (const auto* accept = std::get_if<Accept>(&message)) {
+    if (goes_past_this_life(accept->record)) return give_up();
     hear_leases(context.now, *accept);
     voter_.on_accept(context.now, from, *accept, effects);
   } else if (const auto* accepted = std::get_if<Accepted>(&message)) {

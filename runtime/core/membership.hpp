@@ -44,7 +44,7 @@ class Membership {
   void on_tie_breaker(const MembershipContext& context, const event::TieBreakerDone& done, Effects& effects);
   // These are down for certain: on the operator's word, or fenced. False: one of them is heard, or this node has a
   // quorum and decides with it.
-  bool vouch(const MembershipContext& context, NodeSet down);
+  bool vouch(const MembershipContext& context, NodeSet down, std::int64_t wall_ns);
 
   Voter& voter() { return voter_; }
   const Voter& voter() const { return voter_; }
@@ -126,6 +126,9 @@ class Membership {
   void abandon(const MembershipContext& context, Duration pause);
 
   // membership.cpp: the record in force
+  bool passes_by(const Stamp& stamp, const View& view) const;
+  bool goes_past_this_life(const Record& next) const;
+  void give_up();
   void install(const MembershipContext& context, const Record& record, const LeasesLeft& leases, Effects& effects);
   void watch_followers(const MembershipContext& context);
   void read_tie_breaker(const MembershipContext& context, Effects& effects);

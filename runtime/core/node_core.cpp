@@ -16,6 +16,11 @@ std::size_t room_for_acks(const ClusterConfig& config) {
   return renewal_acks_that_fit(config.nodes.size(), links);
 }
 
+std::size_t links_with_leases(const NodeConfig& node) {
+  return static_cast<std::size_t>(
+      std::count_if(node.links.begin(), node.links.end(), [](const LinkConfig& link) { return link.carries_lease; }));
+}
+
 }  // namespace
 
 NodeCore::NodeCore(const ClusterConfig& config, const NodeOptions& options, Instant now)
@@ -31,7 +36,8 @@ NodeCore::Parts::Parts(const ClusterConfig& cluster_config, const NodeOptions& n
       adapters(cluster_config, node_options.self),
       membership(cluster_config, node_options, now),
       scratch(effects_limit(cluster_config)),
-      renewals(room_for_acks(cluster_config), node_options.self) {
+      renewals(room_for_acks(cluster_config), links_with_leases(cluster_config.nodes[node_options.self]),
+               cluster_config.nodes.size(), node_options.self) {
   VIGIL_ASSERT(self < config.nodes.size());
   VIGIL_ASSERT(incarnation.known());
   table.self = self;

@@ -55,7 +55,7 @@ struct NodeCore::Parts {
   void refresh_table(Instant now);
   void send_heartbeats(Instant now);
   Heartbeat compose_heartbeat(Instant now, LinkIndex link);
-  RenewalAcks acks_to_tell(Instant now);
+  RenewalAcks acks_to_tell(Instant now, LinkIndex link);
   void follow_lease(Instant now);
 
   // admission.cpp
@@ -101,7 +101,6 @@ struct NodeCore::Parts {
     std::uint32_t sequence = 0;
   };
   std::array<Beat, limits::max_links> beats{};
-  std::size_t first_link = 0;  // of the next beat
   Instant lease_told;                    // the end last handed to the gates
   Instant lease_lost_since = Instant::never();
   bool quorum_lost_told = false;

@@ -57,7 +57,11 @@ void NodeCore::Parts::on_vouched(Instant now, const event::OperatorAsked& asked)
       return;
     }
   }
-  effect::OperatorAnswer answer{asked.id, membership.vouch(membership_context(now), down), {}};
+  if (membership.voter().has_no_past() && asked.wall_ns <= Voter::years_begin_ns) {
+    scratch.push(effect::OperatorAnswer{asked.id, false, "refused: this node has no stored state, and its clock is not set; set the clock first"});
+    return;
+  }
+  effect::OperatorAnswer answer{asked.id, membership.vouch(membership_context(now), down, asked.wall_ns), {}};
   membership_due = true;
   if (!answer.accepted)
     answer.text = "refused: this node hears it, or is it";

@@ -1,5 +1,7 @@
 #include "runtime/core/voter.hpp"
 
+#include <algorithm>
+
 #include "runtime/base/seeded_bugs.hpp"
 #include "runtime/core/desired_view.hpp"
 
@@ -67,6 +69,14 @@ std::optional<Epoch> Voter::next_epoch() {
   if (counter > wanted_counter_) wanted_counter_ = counter;
   if (counter > persisted_ceiling_) return std::nullopt;
   return Epoch{counter, self_};
+}
+
+void Voter::leap(std::int64_t wall_ns) {
+  constexpr std::uint64_t where_no_clock_helps = 1'000'000;
+  highest_seen_ = std::max(highest_seen_, promised_.counter) + where_no_clock_helps;
+  if (wall_ns > years_begin_ns)
+    highest_seen_ = std::max(highest_seen_, static_cast<std::uint64_t>((wall_ns - years_begin_ns) / 1'000'000));
+  wanted_counter_ = std::max(wanted_counter_, highest_seen_ + 1);
 }
 
 void Voter::advance(const PeerTable& table, Effects& effects) {

@@ -47,6 +47,12 @@ class Voter {
   Instant wait_until() const { return wait_until_; }
   // An epoch above everything promised or seen, for a candidate; nullopt while the ceiling is too low.
   std::optional<Epoch> next_epoch();
+  // Nothing was stored, or accepted since: it cannot tell which epochs an earlier life has used.
+  bool has_no_past() const { return forgotten_ == 0 && !accepted_.view.exists(); }
+  // The next epoch is above every one that nodes which are down may hold, though this one cannot have heard of it:
+  // milliseconds since `years_begin` grow faster than ceilings do, by a thousand a start.
+  void leap(std::int64_t wall_ns);
+  static constexpr std::int64_t years_begin_ns = 1'577'836'800'000'000'000;  // 2020
   void saw_epoch(Epoch epoch) { if (epoch.counter > highest_seen_) highest_seen_ = epoch.counter; }
 
   const Record& accepted() const { return accepted_; }

@@ -412,7 +412,7 @@ void Daemon::ask_to_stop() {
     return;
   }
   log_.write(LogLevel::notice, "asked to stop: groups move away first; ask again to stop at once");
-  feed(event::OperatorAsked{own_operator_id, {OperatorVerb::node_stop, no_index, options_.self}});
+  feed(event::OperatorAsked{own_operator_id, {OperatorVerb::node_stop, no_index, options_.self}, realtime_ns()});
 }
 
 // ---- what the parts tell ---------------------------------------------------------------------------
@@ -576,7 +576,7 @@ void Daemon::on_rotation_answer(std::uint64_t operation, bool accepted, std::str
 void Daemon::on_keys_changed() { follow_keys(); }
 
 void Daemon::on_operator(std::uint64_t id, const OperatorCommand& command) {
-  feed(event::OperatorAsked{id, command});
+  feed(event::OperatorAsked{id, command, realtime_ns()});
 }
 
 }  // namespace vigil

@@ -160,7 +160,8 @@ void KeyKeeper::send_under(std::uint8_t id, Instant now) {
 void KeyKeeper::follow_spreading(const KeyContext& context) {
   const KeyState& state = context.committed->state.keys;
   send_under(state.active, context.now);  // the next one was sent under before, and somebody joined who does not hold it
-  if (!holds(state.next, state.print)) return ask(context);
+  if (!holds(state.next, state.print))
+    return state.done.has(context.self) ? tell(context, KeyStep::lacks, state.next, state.print) : ask(context);
   if (stored() && !state.done.has(context.self)) tell(context, KeyStep::holds, state.next, state.print);
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t report_kinds = static_cast<std::size_t>(ReportKind::conflict) + 1;
 constexpr std::size_t operator_verbs = static_cast<std::size_t>(OperatorVerb::quorum_override) + 1;
-constexpr std::size_t key_steps = static_cast<std::size_t>(KeyStep::sends) + 1;
+constexpr std::size_t key_steps = static_cast<std::size_t>(KeyStep::lacks) + 1;
 
 void put_flag(ByteWriter& writer, bool flag) { writer.put_u8(flag ? 1 : 0); }
 bool get_flag(ByteReader& reader) { return reader.get_u8_below(2) != 0; }

@@ -71,7 +71,17 @@ void Checker::started(SimTime now, NodeId node, Stamp committed, Stamp accepted,
 
 void Checker::stopped(NodeId node) { lives_[node].alive = false; }
 
-void Checker::forgot(NodeId node) { lives_[node].promised = lives_[node].promised_before = {}; }
+void Checker::forgot(NodeId node) {
+  lives_[node].promised = lives_[node].promised_before = {};
+  for (std::size_t i = 0; i < history_size_; ++i) history_[i].remembered_by.remove(node);
+  if (newest_ == none || !history_[newest_].remembered_by.empty()) return;
+  // What the last one decided alone is gone with its disk.
+  newest_ = none;
+  for (std::size_t i = 0; i < history_size_; ++i)
+    if (history_[i].committed && !history_[i].remembered_by.empty() &&
+        (newest_ == none || history_[newest_].record.stamp < history_[i].record.stamp))
+      newest_ = i;
+}
 
 // ---- records --------------------------------------------------------------------------------------
 
@@ -100,7 +110,7 @@ std::size_t Checker::know(SimTime now, const Record& record) {
   if (history_size_ == history_.size()) history_.emplace_back();
   Known& known = history_[history_size_];
   known.record = record;
-  known.accepted_by = {};
+  known.accepted_by = known.remembered_by = {};
   known.accepted_in = {};
   known.committed = false;
   return history_size_++;
@@ -118,6 +128,7 @@ void Checker::clear_votes_against_members(Life& life, const Record& record) {
 void Checker::accepted(SimTime now, NodeId node, const Record& record) {
   Life& life = lives_[node];
   const std::size_t index = know(now, record);
+  history_[index].remembered_by.add(node);
   if (record.stamp < life.accepted)
     fail(Invariant::agreement, now,
          text("node %d's accepted record went back to %llu.%d/%u", node + 1, counter(record.stamp.epoch),
@@ -162,6 +173,7 @@ void Checker::on_accepted(SimTime now, NodeId node, const Accepted& accepted) {
 void Checker::committed(SimTime now, NodeId node, const Record& record) {
   Life& life = lives_[node];
   const std::size_t index = know(now, record);
+  history_[index].remembered_by.add(node);
   if (record.stamp < life.committed)
     fail(Invariant::agreement, now,
          text("node %d's committed record went back to %llu.%d/%u", node + 1, counter(record.stamp.epoch),

@@ -111,6 +111,7 @@ class Checker {
   struct Known {
     Record record;
     NodeSet accepted_by;
+    NodeSet remembered_by;  // who have held it, and their state files ever since
     std::array<Incarnation, max_sim_nodes> accepted_in{};
     bool committed = false;
   };
@@ -231,7 +232,7 @@ class Checker {
   std::array<std::uint8_t, max_sim_nodes> sending_{};
   std::array<Epoch, max_sim_nodes> keys_followed_{};  // the newest view that each node's keys follow
   std::vector<Epoch> won_;                            // by the tie-breaker, the last one in force
-  std::size_t newest_ = none;                         // newest committed
+  std::size_t newest_ = none;                         // newest committed that anybody can know of
   std::size_t committed_count_ = 0;
   std::size_t committed_views_ = 0;
   Violation violation_;

@@ -119,7 +119,8 @@ void World::follow_keys(Host& host) {
     case KeyPhase::spreading:
       // The next one was sent under before, and somebody joined who does not hold it.
       if (key.keys.find(state.active) != nullptr) send_under(host, state.active);
-      if (!key.keys.holds(next_of(state))) return ask_for_key(host, state);
+      if (!key.keys.holds(next_of(state)))
+        return state.done.has(host.id) ? tell_of_key(host, KeyStep::lacks, next_of(state)) : ask_for_key(host, state);
       if (key.stored == key.changes && !state.done.has(host.id)) tell_of_key(host, KeyStep::holds, next_of(state));
       return;
     case KeyPhase::switching:

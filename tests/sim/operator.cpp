@@ -11,7 +11,7 @@ void World::ask(Host& host, OperatorCommand command) {
               command.group == no_index ? -1 : command.group, command.node == no_node ? -1 : command.node + 1);
   checker_.asked(command);
   keep_down(host, command);
-  step(host, event_ = event::OperatorAsked{checker_.questions(), command});
+  step(host, event_ = event::OperatorAsked{checker_.questions(), command, wall_clock(host)});
 }
 
 // Where the word takes the place of votes, whoever gives it sees to it that it stays true until all faults end.

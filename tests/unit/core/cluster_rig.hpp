@@ -85,11 +85,14 @@ class ClusterRig {
   // Messages may be changed on the way.
   void tamper(std::function<void(NodeId from, NodeId to, Message& message)> change) { tamper_ = std::move(change); }
   void mute_adapter(NodeId node, AdapterIndex adapter, bool bad) { machines_[node].bad_adapter[adapter] = bad; }
+  // Its disk was replaced.
+  void lose_state(NodeId node) { machines_[node].stored = StoredState{}; }
+  void set_wall_clocks(std::int64_t wall_ns) { wall_ns_ = wall_ns; }
   void fail_storage(bool fail) { storage_fails_ = fail; }
   void fail_tie_breaker(bool fail) { tie_breaker_reachable_ = !fail; }
   // It does what it is asked, and the answers are lost.
   void mute_tie_breaker(bool mute) { tie_breaker_answers_ = !mute; }
-  void operate(NodeId at, OperatorCommand what) { step(at, event::OperatorAsked{++operator_id_, what}); }
+  void operate(NodeId at, OperatorCommand what) { step(at, event::OperatorAsked{++operator_id_, what, wall_ns_}); }
   void feed(NodeId node, const Event& event) { step(node, event); }
 
   // Runs until the clock has gone on by this much.
@@ -468,6 +471,7 @@ class ClusterRig {
   bool tie_breaker_answers_ = true;
   Epoch tie_breaker_;
   std::uint64_t operator_id_ = 0;
+  std::int64_t wall_ns_ = 1'700'000'000'000'000'000;  // CLOCK_REALTIME
   int violations_ = 0;
 };
 

@@ -69,11 +69,30 @@ void without_a_holder_it_is_given_up(void**) {
   assert_int_equal(keys.phase, KeyPhase::spreading);  // it can be fetched from node 2
 }
 
+// Its file went with the disk. It fetches it from another, and without one the rotation is given up.
+void who_lost_it_says_so(void**) {
+  KeyState keys = begun();
+  say(keys, 1, KeyStep::holds);
+  say(keys, 0, KeyStep::lacks, 3);
+  assert_true(keys.done == NodeSet::from_bits(0b011));  // an old word, of another key
+  say(keys, 0, KeyStep::lacks);
+  advance_keys(three, keys);
+  assert_true((keys == KeyState{KeyPhase::spreading, 1, 2, print, NodeSet::of(1)}));
+  say(keys, 1, KeyStep::lacks);
+  advance_keys(three, keys);
+  assert_true((keys == KeyState{KeyPhase::settled, 1, 0, 0, {}}));
+  keys = switching();
+  say(keys, 0, KeyStep::sends, 2, 2);
+  const KeyState before = keys;
+  say(keys, 0, KeyStep::lacks);
+  assert_true(keys == before);
+}
+
 // Who joins while the next key is sent under may not hold it.
 void who_joins_late_is_given_it_first(void**) {
   KeyState keys = switching();
   say(keys, 0, KeyStep::sends, 2, 2);
-  spread_again(three, keys);
+  let_join(three, three, NodeSet::of(3), keys);
   assert_true((keys == KeyState{KeyPhase::spreading, 1, 2, print, three}));
   const NodeSet four = NodeSet::from_bits(0b1111);
   advance_keys(four, keys);
@@ -83,8 +102,23 @@ void who_joins_late_is_given_it_first(void**) {
   assert_int_equal(keys.phase, KeyPhase::switching);
   const KeyState spreading = begun();
   keys = spreading;
-  spread_again(three, keys);
+  let_join(three, three, NodeSet::of(3), keys);
   assert_true(keys == spreading);
+}
+
+// What an earlier life held may be gone with its disk; but where all are new, somebody among them holds it.
+void who_returns_holds_nothing_until_it_says_so(void**) {
+  const NodeSet returning = NodeSet::of(1);
+  for (const KeyPhase phase : {KeyPhase::spreading, KeyPhase::switching}) {
+    KeyState keys = switching();
+    if (phase == KeyPhase::spreading) keys = {phase, 1, 2, print, three};
+    let_join(three, three - returning, returning, keys);
+    assert_true((keys == KeyState{KeyPhase::spreading, 1, 2, print, three - returning}));
+    keys = switching();
+    if (phase == KeyPhase::spreading) keys = {phase, 1, 2, print, three};
+    let_join(three, {}, three, keys);
+    assert_true((keys == KeyState{KeyPhase::spreading, 1, 2, print, three}));
+  }
 }
 
 void old_and_foreign_words_change_nothing(void**) {
@@ -117,7 +151,9 @@ int main() {
       cmocka_unit_test(all_members_take_each_step),
       cmocka_unit_test(who_leaves_is_not_waited_for_and_who_comes_is),
       cmocka_unit_test(without_a_holder_it_is_given_up),
+      cmocka_unit_test(who_lost_it_says_so),
       cmocka_unit_test(who_joins_late_is_given_it_first),
+      cmocka_unit_test(who_returns_holds_nothing_until_it_says_so),
       cmocka_unit_test(old_and_foreign_words_change_nothing),
   };
   return cmocka_run_group_tests_name("core/key_rotation", tests, nullptr, nullptr);

@@ -265,6 +265,77 @@ void the_operators_word_brings_the_last_back(void**) {
   assert_int_equal(rig.violations(), 0);
 }
 
+// Every start takes epochs above a stored ceiling. Nodes that go on restarting while one is off get far ahead of it. The
+// group is beta's, wherever beta is in.
+void run_ahead_of_alpha(Cluster& c) {
+  std::swap(c.config->groups[0].nodes[0], c.config->groups[0].nodes[1]);
+  ClusterRig& rig = *c.rig;
+  for (const NodeId node : {alpha, beta, gamma}) rig.start(node);
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(0b111)) && servers(rig) == 1; }));
+  const auto both = [&] { return rig.settled(NodeSet::from_bits(0b110)); };
+  rig.crash(alpha);
+  assert_true(rig.run_until(both));
+  for (const NodeId node : {beta, gamma, beta, gamma}) {
+    rig.run(second);
+    rig.crash(node);
+    rig.run(second);
+    rig.start(node);
+    assert_true(rig.run_until(both));
+  }
+  assert_true(rig.core(gamma).committed().stamp.epoch.counter > 2000);
+  rig.crash(beta);
+  rig.crash(gamma);
+}
+
+// What was decided on the word is newer than all that those hold for whom it was given, however often they had started;
+// and who serves by it is not talked out of it, nor served beside, when they come back.
+void the_word_outlives_what_the_others_held(void**) {
+  for (const bool lost_state : {false, true}) {
+    Cluster c("alpha beta gamma");
+    ClusterRig& rig = *c.rig;
+    run_ahead_of_alpha(c);
+    if (lost_state) rig.lose_state(alpha);
+    rig.start(alpha);
+    rig.run(second * 5);
+    rig.operate(alpha, {OperatorVerb::quorum_override, no_index, no_node, NodeSet::from_bits(0b110)});
+    assert_true(rig.run_until([&] { return rig.settled(only(alpha)) && rig.serves(alpha); }));
+    const Incarnation life = rig.core(alpha).incarnation();
+    rig.start(beta);
+    rig.start(gamma);
+    assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(0b111)); }));
+    assert_true(rig.core(alpha).incarnation() == life);
+    assert_int_equal(rig.violations(), 0);
+  }
+}
+
+// Two that had no choice but to start without the third go on from another past than it does. Nobody serves in both.
+void whoever_is_taken_into_another_past_starts_afresh(void**) {
+  Cluster c("alpha beta gamma");
+  ClusterRig& rig = *c.rig;
+  run_ahead_of_alpha(c);
+  rig.lose_state(gamma);
+  rig.start(alpha);
+  rig.start(gamma);
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(0b101)) && servers(rig) == 1; }));
+  const Incarnation lives[] = {rig.core(alpha).incarnation(), rig.core(gamma).incarnation()};
+  rig.start(beta);  // with a newer record than theirs
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(0b111)) && servers(rig) == 1; }));
+  assert_false(rig.core(alpha).incarnation() == lives[0] || rig.core(gamma).incarnation() == lives[1]);
+  assert_int_equal(rig.violations(), 0);
+}
+
+void without_a_past_and_a_clock_no_word_is_taken(void**) {
+  Cluster c("alpha beta gamma");
+  ClusterRig& rig = *c.rig;
+  rig.set_wall_clocks(1'000'000'000);
+  rig.start(alpha);
+  rig.run(second * 5);
+  rig.operate(alpha, {OperatorVerb::quorum_override, no_index, no_node, NodeSet::from_bits(0b110)});
+  assert_int_equal(rig.count_lines("no stored state, and its clock is not set"), 1);
+  rig.run(second * 3);
+  assert_false(rig.quorate(alpha));
+}
+
 void a_word_that_would_help_nobody_is_refused(void**) {
   Cluster c("alpha beta gamma");
   c.config->quorum.policy = QuorumPolicy::weighted;
@@ -336,6 +407,9 @@ int main() {
       cmocka_unit_test(a_heavy_node_goes_on_alone),
       cmocka_unit_test(who_has_no_vote_overrides_nothing),
       cmocka_unit_test(the_operators_word_brings_the_last_back),
+      cmocka_unit_test(the_word_outlives_what_the_others_held),
+      cmocka_unit_test(whoever_is_taken_into_another_past_starts_afresh),
+      cmocka_unit_test(without_a_past_and_a_clock_no_word_is_taken),
       cmocka_unit_test(a_word_that_would_help_nobody_is_refused),
       cmocka_unit_test(whoever_is_heard_is_not_down_on_anybodys_word),
       cmocka_unit_test(all_or_none_start),

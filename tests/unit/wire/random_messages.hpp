@@ -223,7 +223,7 @@ class RandomMessages {
       case 11: return OperatorReply{random_.next(), random_.chance(50), text<127>()};
       case 12: return JournalShare{journal_entry()};
       case 13:
-        return KeyReport{static_cast<KeyStep>(random_.below(3)), key_id(), key_id(), random_.next()};
+        return KeyReport{static_cast<KeyStep>(random_.below(4)), key_id(), key_id(), random_.next()};
       case 14: return KeyAsk{key_id(), bytes<32>()};
       case 15: return KeyOffer{key_id(), bytes<80>()};
       case 16: return JournalAsk{u64(), u64(), set()};
