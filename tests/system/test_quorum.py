@@ -189,6 +189,34 @@ def test_override(settings):
         cluster.expect_counting(("alpha", "beta"), THREE, 2, "without gamma, by the configured rule")
 
 
+def test_override_beside_what_the_dead_had_stored(settings):
+    """The survivor was off while the others restarted, and holds lower epochs than they: its word outlives theirs."""
+    with watched(settings, THREE) as cluster:
+        cluster.start(*THREE)
+        cluster.expect_counting(THREE, THREE, 2, "after the start")
+        cluster.crash("alpha")
+        for name in ("beta", "gamma"):
+            cluster.expect_counting(("beta", "gamma"), THREE, 2, f"before {name} restarts")
+            time.sleep(0.5)
+            cluster.crash(name)
+            cluster.power_on(name)
+        cluster.expect_counting(("beta", "gamma"), THREE, 2, "both have restarted")
+        ahead = cluster.vigil.status(cluster.lab["beta"])["epoch"]["counter"]
+        expect(ahead > 2000, f"the restarts have taken epochs up to {ahead} only")
+        cluster.crash("beta", "gamma")
+        cluster.power_on("alpha")
+        cluster.expect_silent(("alpha",), "alone")
+        expect(wait_until(lambda: cluster.vigil.ctl(cluster.lab["alpha"], "quorum", "override", "--yes",
+                                                    check=False).returncode == 0, 10), "alpha does not take the word")
+        cluster.expect_counting(("alpha",), ("alpha",), 1, "on the operator's word")
+        cluster.vigil.ctl(cluster.lab["alpha"], "node", "standby", "gamma")
+        cluster.power_on("beta", "gamma")
+        cluster.expect_counting(THREE, THREE, 2, "when the others are back", 20)
+        expect("starts afresh" not in cluster.vigil.log(cluster.lab["alpha"]), "alpha had to start afresh")
+        nodes = cluster.vigil.status(cluster.lab["beta"])["nodes"]
+        expect([n["name"] for n in nodes if n["standby"]] == ["gamma"], f"what was said meanwhile is forgotten: {nodes}")
+
+
 def test_wait_for_all(settings):
     """Two of three are a majority, and do not start without the third; once all were there, two go on."""
     with watched(settings, THREE, ["wait_for_all = true"]) as cluster:
