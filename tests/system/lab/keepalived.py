@@ -6,7 +6,8 @@ between the nodes, which raise a backup's priority when the peer's session falls
 
 Left to itself, a keepalived with real-time priority is killed by the kernel (RLIMIT_RTTIME) once it computes for 10 ms
 without a pause, which a slow virtual machine makes it do: its address then stays on a node where nobody cares for it,
-and two nodes have it. It gets a second here, so that what is measured is its takeover.
+and two nodes have it. It gets a second here, so that what is measured is its takeover. And with adverts of 10 ms a
+daemon that starts is master before it can have heard one: it waits a second first.
 """
 import os
 import signal
@@ -36,7 +37,8 @@ class Keepalived(Cluster):
 
     def _config(self, node, variant):
         address = boot_address(node.index, "eth0").split("/")[0]
-        text = ["global_defs {", f"  router_id {node.name}", "  vrrp_version 3"]
+        text = ["global_defs {", f"  router_id {node.name}", "  vrrp_version 3",
+                "  vrrp_startup_delay 1"]
         if variant["realtime"]:
             text += ["  vrrp_rt_priority 50", "  bfd_rt_priority 50",
                      f"  vrrp_rlimit_rttime {RUNTIME_LIMIT_US}", f"  bfd_rlimit_rttime {RUNTIME_LIMIT_US}"]
