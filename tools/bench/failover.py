@@ -200,25 +200,36 @@ def write(cases, out):
     out.write_text(json.dumps(cases, indent=1) + "\n")
 
 
+def measure_until_one_breaks(bin_dir, name, profile, load, faults, count, keep, problems):
+    """These faults in one laboratory; those that are left when one of them could not be measured."""
+    with make_lab(bin_dir, profile) as lab, Load(load):
+        system = make_system(lab, name, profile)
+        system.start()
+        start_responders(lab)
+        probe = Probe(lab, limit_s=7200)
+        for i, fault in enumerate(faults):
+            try:
+                keep(measure_case(system, lab, probe, fault, load, count))
+            except (LabError, TimeoutError) as error:
+                problems.append(f"{name} {profile} {fault} {load}: {error}")
+                print(f"  {problems[-1]}", flush=True)
+                return faults[i + 1:]
+    return []
+
+
 def measure_faults(bin_dir, systems, loads, reps, reps_slow, out, cases, problems):
-    """Every fault for every system; under each load the systems take turns fault by fault."""
+    """Every fault for every system; after one that cannot be measured it goes on in a new laboratory."""
+    def keep(case):
+        cases.append(case)
+        show(case)
+        write(cases, out)
+
     for load in loads:
         for name, profile in systems:
-            with make_lab(bin_dir, profile) as lab, Load(load):
-                system = make_system(lab, name, profile)
-                system.start()
-                start_responders(lab)
-                probe = Probe(lab, limit_s=7200)
-                for fault in chosen("FAULTS", FAULTS):
-                    try:
-                        count = min(reps, reps_slow) if is_slow(name, profile) else reps
-                        cases.append(measure_case(system, lab, probe, fault, load, count))
-                        show(cases[-1])
-                        write(cases, out)
-                    except (LabError, TimeoutError) as error:
-                        problems.append(f"{name} {profile} {fault} {load}: {error}")
-                        print(f"  {problems[-1]}", flush=True)
-                        break
+            count = min(reps, reps_slow) if is_slow(name, profile) else reps
+            left = chosen("FAULTS", FAULTS)
+            while left:
+                left = measure_until_one_breaks(bin_dir, name, profile, load, left, count, keep, problems)
 
 
 def measure_false_alarms(bin_dir, systems, cases, total_s):
