@@ -64,8 +64,7 @@ void Voter::on_persisted(Instant now, const event::Persisted& persisted) {
 }
 
 std::optional<Epoch> Voter::next_epoch() {
-  const std::uint64_t top = promised_.counter > highest_seen_ ? promised_.counter : highest_seen_;
-  const std::uint64_t counter = top + 1;
+  const std::uint64_t counter = newest_counter() + 1;
   if (counter > wanted_counter_) wanted_counter_ = counter;
   if (counter > persisted_ceiling_) return std::nullopt;
   return Epoch{counter, self_};
@@ -73,7 +72,7 @@ std::optional<Epoch> Voter::next_epoch() {
 
 void Voter::leap(std::int64_t wall_ns) {
   constexpr std::uint64_t where_no_clock_helps = 1'000'000;
-  highest_seen_ = std::max(highest_seen_, promised_.counter) + where_no_clock_helps;
+  highest_seen_ = newest_counter() + where_no_clock_helps;
   if (wall_ns > years_begin_ns)
     highest_seen_ = std::max(highest_seen_, static_cast<std::uint64_t>((wall_ns - years_begin_ns) / 1'000'000));
   wanted_counter_ = std::max(wanted_counter_, highest_seen_ + 1);

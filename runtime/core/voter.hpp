@@ -45,6 +45,7 @@ class Voter {
   }
   bool storage_failed() const { return storage_failed_; }
   Instant wait_until() const { return wait_until_; }
+  std::uint64_t newest_counter() const { return promised_.counter > highest_seen_ ? promised_.counter : highest_seen_; }
   // An epoch above everything promised or seen, for a candidate; nullopt while the ceiling is too low.
   std::optional<Epoch> next_epoch();
   // Nothing was stored, or accepted since: it cannot tell which epochs an earlier life has used.

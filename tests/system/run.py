@@ -112,8 +112,12 @@ class Queue:
         self.jobs = self.free = jobs
         self.changed = threading.Condition()
 
+    def share(self, test):
+        """For how many of the jobs that there are."""
+        return min(jobs_of(test[1]), self.jobs)
+
     def next_fitting(self):
-        return next((test for test in self.waiting if min(jobs_of(test[1]), self.jobs) <= self.free), None)
+        return next((test for test in self.waiting if self.share(test) <= self.free), None)
 
     def work(self, run):
         """The outcomes of run(test) for those that this thread takes, until none is left."""
@@ -125,13 +129,13 @@ class Queue:
                     return outcomes
                 test = self.next_fitting()
                 self.waiting.remove(test)
-                self.free -= min(jobs_of(test[1]), self.jobs)
+                self.free -= self.share(test)
                 self.changed.notify_all()
             try:
                 outcomes.append(run(test))
             finally:
                 with self.changed:
-                    self.free += min(jobs_of(test[1]), self.jobs)
+                    self.free += self.share(test)
                     self.changed.notify_all()
 
 

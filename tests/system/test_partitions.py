@@ -77,9 +77,10 @@ class Watched:
 
     def expect_steady(self, what, seconds=STEADY_S):
         """No view more, and no gap for the client."""
-        before, since = self.view() or wait_until(self.view, 1), boot_ns()
+        before, since = wait_until(self.view, 1), boot_ns()
+        expect(before, f"{what}: the view is none to begin with: {self.lacking}")
         time.sleep(seconds)
-        after = self.view() or wait_until(self.view, 1)
+        after = wait_until(self.view, 1)
         expect(before == after, f"{what}: the view changed on: {before}, then {after}")
         expect(not [o for o in self.stage.probe.snapshot().outages_between(since) if o["lost"] > 5], f"{what}: the client lost answers")
 

@@ -324,29 +324,27 @@ void whoever_is_taken_into_another_past_starts_afresh(void**) {
   assert_int_equal(rig.violations(), 0);
 }
 
+// A node of three that is started alone, and told that the two others are down.
+void starts_alone_and_takes_no_word(ClusterRig& rig, NodeId node, const char* because) {
+  rig.start(node);
+  rig.run(second * 5);
+  rig.operate(node, {OperatorVerb::quorum_override, no_index, no_node, NodeSet::from_bits(0b111) - only(node)});
+  assert_int_equal(rig.count_lines(because), 1);
+  rig.run(second * 3);
+  assert_false(rig.quorate(node));
+}
+
 void without_a_past_and_a_clock_no_word_is_taken(void**) {
   Cluster c("alpha beta gamma");
-  ClusterRig& rig = *c.rig;
-  rig.set_wall_clocks(1'000'000'000);
-  rig.start(alpha);
-  rig.run(second * 5);
-  rig.operate(alpha, {OperatorVerb::quorum_override, no_index, no_node, NodeSet::from_bits(0b110)});
-  assert_int_equal(rig.count_lines("no stored state, and its clock is not set"), 1);
-  rig.run(second * 3);
-  assert_false(rig.quorate(alpha));
+  c.rig->set_wall_clocks(1'000'000'000);
+  starts_alone_and_takes_no_word(*c.rig, alpha, "no stored state, and its clock is not set");
 }
 
 void a_word_that_would_help_nobody_is_refused(void**) {
   Cluster c("alpha beta gamma");
   c.config->quorum.policy = QuorumPolicy::weighted;
   c.config->nodes[gamma].votes = 0;
-  ClusterRig& rig = *c.rig;
-  rig.start(gamma);
-  rig.run(second * 5);
-  rig.operate(gamma, {OperatorVerb::quorum_override, no_index, no_node, NodeSet::from_bits(0b011)});
-  assert_int_equal(rig.count_lines("no node that is heard here has a vote"), 1);
-  rig.run(second * 3);
-  assert_false(rig.quorate(gamma));
+  starts_alone_and_takes_no_word(*c.rig, gamma, "no node that is heard here has a vote");
 }
 
 void whoever_is_heard_is_not_down_on_anybodys_word(void**) {
