@@ -22,12 +22,18 @@ SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=unde
 endif
 
 PKGS     := liburing libnl-3.0 libnl-route-3.0 libbpf libsodium
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
-PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+# Asked once, and only when something is compiled: before `make deps` there is nothing to ask.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g'))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null))$(PKG_LIBS)
 
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Werror
 OPT      ?= -O2 -g1
-CXXFLAGS_ALL = -std=c++23 $(OPT) $(WARN) $(SANFLAGS) -fno-strict-aliasing -pthread -I. $(PKG_CFLAGS) $(CXXFLAGS)
+CXXFLAGS_ALL = -std=c++23 -pipe $(OPT) $(WARN) $(SANFLAGS) -fno-strict-aliasing -pthread -I. $(PKG_CFLAGS) $(CXXFLAGS)
+
+# What waits for people, disks and other programs is built quickly: at -O2 it compiles half as long again.
+COLD      := tools/% tests/unit/% disk/% runtime/config/% runtime/events/% runtime/agent/% \
+             runtime/node/arbiter% runtime/node/arguments.cpp %_main.cpp
+COLD_OPT  ?= $(if $(filter file,$(origin OPT)),-Og)
 LDLIBS_ALL   = $(PKG_LIBS) -lelf -lz -pthread
 
 ROOMS     := runtime drivers netif disk lockd tools
@@ -54,10 +60,12 @@ FUZZ_LIB_SRCS := $(filter runtime/base/% runtime/core/% runtime/wire/% runtime/c
 FUZZ_LIB_OBJS := $(FUZZ_LIB_SRCS:%.cpp=$(BUILD)/fuzz/%.o)
 
 .DEFAULT_GOAL := all
-.PHONY: all programs
-all: deps-present programs compile_commands.json ## build every program
+.PHONY: all programs bench-programs
+all: deps-present programs compile_commands.json ## build every program that runs, tests or is installed
 
-programs: $(PROGRAMS)
+# The mains before the library, or the last one is compiled while the other processor waits.
+programs: $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/bench/bench-%,$(MAIN_SRCS))) $(filter-out $(BUILD)/bin/bench-%,$(PROGRAMS))
+bench-programs: $(filter $(BUILD)/bin/bench-%,$(PROGRAMS))
 
 # ---- compiling -------------------------------------------------------------------------------------
 
@@ -67,26 +75,28 @@ programs: $(PROGRAMS)
 PCH ?= 1
 PCH_WARN := -Winvalid-pch -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread
 SIM_FLAGS := $(SIM_OPT) -DVIGIL_SEEDED_BUGS=1
-STD_HEADER     := $(if $(PCH),$(BUILD)/pch/std.hpp)
-SIM_STD_HEADER := $(if $(PCH),$(BUILD)/sim/pch/std.hpp)
-WITH_STD     = $(if $(PCH),$(PCH_WARN) -include $(STD_HEADER))
-WITH_STD_SIM = $(if $(PCH),$(PCH_WARN) -include $(SIM_STD_HEADER))
+STD_HEADER = $(if $(PCH),$(BUILD)/$(1)/std.hpp)
+WITH_STD   = $(if $(PCH),$(PCH_WARN) -include $(STD_HEADER))
 
-$(BUILD)/%.o: %.cpp | $(STD_HEADER:%=%.gch)
+$(BUILD)/%.o: %.cpp | $(addsuffix .gch,$(call STD_HEADER,pch) $(call STD_HEADER,cold/pch))
 	@mkdir -p $(@D)
 	@echo "  CXX  $<"
-	@$(CXX) $(CXXFLAGS_ALL) $(WITH_STD) -MMD -MP -c $< -o $@
+	@$(CXX) $(CXXFLAGS_ALL) $(if $(filter $(COLD),$<),$(COLD_OPT) $(call WITH_STD,cold/pch),$(call WITH_STD,pch)) \
+	  -MMD -MP -c $< -o $@
 
-$(BUILD)/sim/%.o: %.cpp | $(SIM_STD_HEADER:%=%.gch)
+$(BUILD)/sim/%.o: %.cpp | $(addsuffix .gch,$(call STD_HEADER,sim/pch))
 	@mkdir -p $(@D)
 	@echo "  SIM  $<"
-	@$(CXX) $(CXXFLAGS_ALL) $(SIM_FLAGS) $(WITH_STD_SIM) -MMD -MP -c $< -o $@
+	@$(CXX) $(CXXFLAGS_ALL) $(SIM_FLAGS) $(call WITH_STD,sim/pch) -MMD -MP -c $< -o $@
 
-$(BUILD)/pch/std.hpp.gch $(BUILD)/sim/pch/std.hpp.gch: tools/make/std.hpp Makefile
+$(BUILD)/cold/pch/std.hpp.gch: PCH_FLAGS = $(COLD_OPT)
+$(BUILD)/sim/pch/std.hpp.gch: PCH_FLAGS = $(SIM_FLAGS)
+.PRECIOUS: $(BUILD)/%/std.hpp.gch
+$(BUILD)/%/std.hpp.gch: tools/make/std.hpp Makefile
 	@mkdir -p $(@D)
-	@echo "  PCH  $<"
+	@echo "  PCH  $@"
 	@cp $< $(@:.gch=)
-	@$(CXX) $(CXXFLAGS_ALL) $(if $(findstring /sim/,$@),$(SIM_FLAGS)) -x c++-header $< -o $@
+	@$(CXX) $(CXXFLAGS_ALL) $(PCH_FLAGS) -x c++-header $< -o $@
 
 $(BUILD)/libvigil.a: $(LIB_OBJS)
 	@echo "  AR   $@"

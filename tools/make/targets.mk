@@ -80,7 +80,7 @@ bench-failover: deps-bench ## client-observed outages: QUICK=1, PEERS=1 for keep
 	@$(MAKE) --no-print-directory programs
 	@tools/bench/failover.py --bin $(BUILD)/bin
 bench-heartbeat: deps-present ## wake-up lateness and frame latency against a bare loop (root)
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory programs bench-programs
 	@tools/bench/heartbeat.sh $(BUILD)
 
 bench-scale: deps-present ## 32 real daemons on this machine, NODES=n for others: what each costs, how long a new view takes (root)
