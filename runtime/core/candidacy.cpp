@@ -257,6 +257,8 @@ void Membership::on_promise(const MembershipContext& context, NodeId from, Incar
   if (preparing->base.stamp < promise.accepted.stamp && !seeded_bug(Bug::candidate_keeps_own_base)) {
     preparing->base = promise.accepted;
     voter_.learn(promise.accepted, effects);
+    // This life ends here: nothing more is proposed in its name, which those of the other past would only have to vote out.
+    if (passes_by(promise.accepted.stamp, promise.accepted.view)) return give_up();
     // A newer record than ours: does the same view still follow from it?
     const DesiredView anew = desired(context, promise.accepted);
     if (anew.members != preparing->desired.members) return abandon(context, config_.timing.retry());
@@ -316,9 +318,9 @@ void Membership::set_state(const MembershipContext& context, const Preparing& pr
   }
   if (authority == Authority::cold_start) {
     NodeSet absent;
+    // Also of whom this record knows nothing: where a disk was lost, it may have served by another.
     for (std::size_t i = 0; i < config_.nodes.size(); ++i)
-      if (base.view.incarnations[i].known() && !wanted.members.has(static_cast<NodeId>(i)))
-        absent.add(static_cast<NodeId>(i));
+      if (base.view.exists() && !wanted.members.has(static_cast<NodeId>(i))) absent.add(static_cast<NodeId>(i));
     distrust_absent(config_, absent, record.state);
   }
   let_join(base.view.members, wanted.kept, wanted.joining, record.state.keys);

@@ -16,11 +16,6 @@ std::size_t room_for_acks(const ClusterConfig& config) {
   return renewal_acks_that_fit(config.nodes.size(), links);
 }
 
-std::size_t links_with_leases(const NodeConfig& node) {
-  return static_cast<std::size_t>(
-      std::count_if(node.links.begin(), node.links.end(), [](const LinkConfig& link) { return link.carries_lease; }));
-}
-
 }  // namespace
 
 NodeCore::NodeCore(const ClusterConfig& config, const NodeOptions& options, Instant now)
@@ -36,7 +31,7 @@ NodeCore::Parts::Parts(const ClusterConfig& cluster_config, const NodeOptions& n
       adapters(cluster_config, node_options.self),
       membership(cluster_config, node_options, now),
       scratch(effects_limit(cluster_config)),
-      renewals(room_for_acks(cluster_config), links_with_leases(cluster_config.nodes[node_options.self]),
+      renewals(room_for_acks(cluster_config), cluster_config.nodes[node_options.self].links.size(),
                cluster_config.nodes.size(), node_options.self) {
   VIGIL_ASSERT(self < config.nodes.size());
   VIGIL_ASSERT(incarnation.known());
@@ -468,6 +463,7 @@ void NodeCore::describe(Instant now, NodeStatus& status) const { parts_->describ
 void NodeCore::phases(Instant now, NodePhases& phases) const { parts_->phases(now, phases); }
 const Record& NodeCore::committed() const { return parts_->membership.committed(); }
 const Record& NodeCore::accepted() const { return parts_->membership.voter().accepted(); }
+const KeyState& NodeCore::stored_keys() const { return parts_->membership.voter().stored_keys(); }
 Epoch NodeCore::promised() const { return parts_->membership.voter().promised(); }
 Instant NodeCore::lease_until() const { return parts_->membership.lease().until(); }
 Incarnation NodeCore::incarnation() const { return parts_->incarnation; }

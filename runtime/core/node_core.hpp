@@ -42,6 +42,7 @@ class NodeCore {
   void phases(Instant now, NodePhases& phases) const;
   const Record& committed() const;
   const Record& accepted() const;
+  const KeyState& stored_keys() const;  // of the newest record that is known to be on storage
   Epoch promised() const;
   Instant lease_until() const;
   Incarnation incarnation() const;

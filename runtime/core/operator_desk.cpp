@@ -57,8 +57,8 @@ void NodeCore::Parts::on_vouched(Instant now, const event::OperatorAsked& asked)
       return;
     }
   }
-  if (membership.voter().has_no_past() && asked.wall_ns <= Voter::years_begin_ns) {
-    scratch.push(effect::OperatorAnswer{asked.id, false, "refused: this node has no stored state, and its clock is not set; set the clock first"});
+  if (asked.wall_ns <= Voter::years_begin_ns) {
+    scratch.push(effect::OperatorAnswer{asked.id, false, "refused: this node's clock is not set, and of two words the one by the later clock holds; set it first"});
     return;
   }
   effect::OperatorAnswer answer{asked.id, membership.vouch(membership_context(now), down, asked.wall_ns), {}};

@@ -10,7 +10,7 @@ constexpr std::size_t most_beats = 3;
 }  // namespace
 
 RenewalBook::RenewalBook(std::size_t room, std::size_t links, std::size_t nodes, NodeId first)
-    : room_(room), links_(links), nodes_(nodes) {
+    : room_(room), nodes_(nodes) {
   // Links that beat alike stay as far apart as they begin.
   for (std::size_t link = 0; link < links; ++link)
     turns_[link] = static_cast<NodeId>((first + link * nodes / links) % nodes);
@@ -20,11 +20,11 @@ void RenewalBook::push(NodeId node, RenewalAcks& acks) const {
   acks.push({node, entries_[node].sent_ns - entries_[node].sent_ns % renewal_unit.ns});
 }
 
-// Owners go first only as long as nobody else's lease runs out for it.
+// Owners go first only as long as nobody else's lease runs out for it, and by one link alone: the others may be down.
 bool RenewalBook::leaves_room_for_others(NodeSet holders, NodeSet owners) const {
   const auto first = static_cast<std::size_t>(owners.count());
   const auto others = static_cast<std::size_t>(holders.count()) - first;
-  return first < room_ && others <= most_beats * links_ * (room_ - first);
+  return first < room_ && others <= most_beats * (room_ - first);
 }
 
 void RenewalBook::tell(LinkIndex link, Instant since, Epoch epoch, NodeSet holders, NodeSet owners, RenewalAcks& acks) {

@@ -14,7 +14,7 @@ namespace vigil {
 
 class RenewalBook {
  public:
-  // `room`: acknowledgements that fit one beat. `links`: on which beats are sent. `nodes`: of the configuration. `first`:
+  // `room`: acknowledgements that fit one beat. `links`: of this node, of whichever kind. `nodes`: of the configuration. `first`:
   // where the turns begin, different on every node.
   RenewalBook(std::size_t room, std::size_t links, std::size_t nodes, NodeId first);
 
@@ -44,7 +44,6 @@ class RenewalBook {
   bool leaves_room_for_others(NodeSet holders, NodeSet owners) const;
 
   std::size_t room_;
-  std::size_t links_;
   std::size_t nodes_;
   std::array<NodeId, limits::max_links> turns_{};  // on each link: who of those that are not told first is next
   std::array<Entry, limits::max_nodes> entries_{};

@@ -22,6 +22,7 @@ Voter::Voter(const ClusterConfig& config, NodeId self, Incarnation incarnation, 
   const Duration acknowledged = stored.longest_acknowledged.ns == 0 ? longest_lease : stored.longest_acknowledged;
   wait_until_ = now + outlast(longer(acknowledged, config.timing.lease));
   longest_lease_stored_ = longer(acknowledged, config.timing.lease);
+  stored_keys_ = accepted_.state.keys;
   forgotten_ = stored.epoch_ceiling;
   promised_ = {stored.epoch_ceiling, no_node};
   highest_seen_ = stored.epoch_ceiling;
@@ -41,6 +42,10 @@ void Voter::persist(Effects& effects) {
   state.epoch_ceiling = requested_ceiling_;
   state.accepted = accepted_;
   state.longest_acknowledged = longest_lease_stored_;
+  if (keys_token_ == 0) {
+    storing_keys_ = accepted_.state.keys;
+    keys_token_ = next_token_;
+  }
   effects.push(effect::Persist{next_token_++, state});
 }
 
@@ -60,6 +65,11 @@ void Voter::on_persisted(Instant now, const event::Persisted& persisted) {
   }
   // Writes complete in order: a later token covers an earlier one.
   if (persisted.token >= ceiling_token_) persisted_ceiling_ = requested_ceiling_;
+  if (keys_token_ != 0 && persisted.token >= keys_token_) {
+    stored_keys_ = storing_keys_;
+    storing_keys_ = accepted_.state.keys;
+    keys_token_ = persisted.token + 1 < next_token_ ? next_token_ - 1 : 0;
+  }
   storage_failed_ = false;
 }
 

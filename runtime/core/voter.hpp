@@ -48,8 +48,6 @@ class Voter {
   std::uint64_t newest_counter() const { return promised_.counter > highest_seen_ ? promised_.counter : highest_seen_; }
   // An epoch above everything promised or seen, for a candidate; nullopt while the ceiling is too low.
   std::optional<Epoch> next_epoch();
-  // Nothing was stored, or accepted since: it cannot tell which epochs an earlier life has used.
-  bool has_no_past() const { return forgotten_ == 0 && !accepted_.view.exists(); }
   // The next epoch is above every one that nodes which are down may hold, though this one cannot have heard of it:
   // milliseconds since `years_begin` grow faster than ceilings do, by a thousand a start.
   void leap(std::int64_t wall_ns);
@@ -57,6 +55,8 @@ class Voter {
   void saw_epoch(Epoch epoch) { if (epoch.counter > highest_seen_) highest_seen_ = epoch.counter; }
 
   const Record& accepted() const { return accepted_; }
+  // What the newest record that is known to be on storage says of the keys: another start here knows as much.
+  const KeyState& stored_keys() const { return stored_keys_; }
   Epoch promised() const { return promised_; }
   LeaseVoter& leases() { return leases_; }
   const LeaseVoter& leases() const { return leases_; }
@@ -91,6 +91,9 @@ class Voter {
   std::uint64_t highest_seen_ = 0;
   std::uint64_t ceiling_token_ = 0;       // the Persist that carries requested_ceiling_
   std::uint64_t next_token_ = 1;
+  KeyState stored_keys_;
+  KeyState storing_keys_;                 // of the Persist that is waited for
+  std::uint64_t keys_token_ = 0;          // of that one; 0: none is
   Duration longest_lease_stored_;
   Epoch promised_;
   Incarnation promised_life_;             // of its proposer, who may have started anew without a memory

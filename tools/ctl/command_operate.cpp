@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -48,6 +49,16 @@ std::optional<int> ask_to_vouch(const std::string& warning, const std::string& w
   return exit_failed;
 }
 
+// Where words were given in two places that knew nothing of each other, the one by the later clock holds.
+std::string clock_warning() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  char text[32] = "?";
+  if (gmtime_r(&now, &utc) != nullptr) (void)std::strftime(text, sizeof text, "%F %T", &utc);
+  return std::string("The clock here says ") + text + " UTC. Set it right first: a word that was given elsewhere by a later\n" +
+         "clock would win over this one.\n";
+}
+
 // Names to the operator whom an override counts as down, and has exactly these vouched for.
 std::optional<int> ask_for_override(control::Client& client, bool yes, control::request::Operate& asked) {
   const Result<ClusterPicture> picture = client.status();
@@ -62,7 +73,7 @@ std::optional<int> ask_for_override(control::Client& client, bool yes, control::
     return exit_failed;
   }
   const std::string names = joined(picture->names_of(asked.vouched));
-  return ask_to_vouch(override_warning(*picture), names + (asked.vouched.count() == 1 ? " is down" : " are down"), yes);
+  return ask_to_vouch(override_warning(*picture) + clock_warning(), names + (asked.vouched.count() == 1 ? " is down" : " are down"), yes);
 }
 
 class Waiter {

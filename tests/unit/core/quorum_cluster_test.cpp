@@ -334,10 +334,91 @@ void starts_alone_and_takes_no_word(ClusterRig& rig, NodeId node, const char* be
   assert_false(rig.quorate(node));
 }
 
-void without_a_past_and_a_clock_no_word_is_taken(void**) {
+void without_a_clock_no_word_is_taken(void**) {
   Cluster c("alpha beta gamma");
   c.rig->set_wall_clocks(1'000'000'000);
-  starts_alone_and_takes_no_word(*c.rig, alpha, "no stored state, and its clock is not set");
+  starts_alone_and_takes_no_word(*c.rig, alpha, "this node's clock is not set");
+  // Nor in a second life, though that one has stored a ceiling.
+  c.rig->take();
+  c.rig->crash(alpha);
+  starts_alone_and_takes_no_word(*c.rig, alpha, "this node's clock is not set");
+}
+
+// What beta and gamma stored does not know that alpha ever ran: gamma's disk is lost, alpha and gamma start anew without
+// beta, and alpha, with the application that nothing proves stopped, cannot be heard when beta is back.
+void a_life_that_the_other_past_never_knew_is_not_taken_for_stopped(void**) {
+  Cluster c("alpha beta gamma", "app=elsewhere");
+  ClusterRig& rig = *c.rig;
+  rig.start(beta);
+  rig.start(gamma);
+  const auto both = [&] { return rig.settled(NodeSet::from_bits(0b110)); };
+  assert_true(rig.run_until(both));
+  for (const NodeId node : {beta, gamma, beta, gamma}) {
+    rig.run(second);
+    rig.crash(node);
+    rig.run(second);
+    rig.start(node);
+    assert_true(rig.run_until(both));
+  }
+  rig.crash(beta);
+  rig.crash(gamma);
+  rig.lose_state(gamma);
+  rig.start(alpha);
+  rig.start(gamma);
+  assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(0b101)) && rig.runs_application(alpha); }));
+  rig.run(second * 2);
+  rig.freeze(alpha);
+  rig.run(second);
+  rig.start(beta);
+  rig.run(second * 20);
+  assert_true(rig.settled(NodeSet::from_bits(0b110)));
+  assert_false(rig.runs_application(beta) || rig.runs_application(gamma));
+  assert_int_equal(rig.core(beta).committed().state.groups[0].phase, GroupPhase::blocked);
+  assert_int_equal(rig.violations(), 0);
+}
+
+// The promise with the other past's record may be the last one that was waited for.
+void nothing_is_proposed_in_the_name_of_a_life_that_is_given_up(void**) {
+  for (const NodeId dies : {alpha, beta, gamma}) {
+    Cluster c("alpha beta gamma");
+    std::swap(c.config->groups[0].nodes[0], c.config->groups[0].nodes[1]);
+    ClusterRig& rig = *c.rig;
+    for (const NodeId node : {alpha, beta, gamma}) rig.start(node);
+    assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(0b111)) && servers(rig) == 1; }));
+    rig.crash(alpha);
+    const auto both = [&] { return rig.settled(NodeSet::from_bits(0b110)); };
+    assert_true(rig.run_until(both));
+    for (const NodeId node : {beta, gamma, beta, gamma}) {
+      rig.run(second);
+      rig.crash(node);
+      rig.run(second);
+      rig.start(node);
+      assert_true(rig.run_until(both));
+    }
+    rig.crash(beta);
+    rig.crash(gamma);
+    rig.lose_state(beta);
+    rig.start(alpha);
+    rig.start(beta);
+    assert_true(rig.run_until([&] { return rig.settled(NodeSet::from_bits(0b011)) && servers(rig) == 1; }));
+    const Incarnation lives[] = {rig.core(alpha).incarnation(), rig.core(beta).incarnation()};
+    Epoch answered{};
+    rig.lose([&](NodeId from, NodeId to, const Message& message) {
+      const auto* promise = std::get_if<Promise>(&message);
+      if (promise == nullptr || to != alpha) return false;
+      if (from == beta) answered = promise->epoch;
+      return from == gamma && answered != promise->epoch;
+    });
+    rig.start(gamma);
+    assert_true(rig.run_until([&] {
+      return !(rig.core(alpha).incarnation() == lives[0]) || !(rig.core(beta).incarnation() == lives[1]);
+    }));
+    rig.run(Duration::from_ms(30));
+    rig.lose_nothing();
+    rig.crash(dies);
+    assert_true(rig.run_until([&] { return servers(rig) == 1; }, second * 30));
+    assert_int_equal(rig.violations(), 0);
+  }
 }
 
 void a_word_that_would_help_nobody_is_refused(void**) {
@@ -407,7 +488,9 @@ int main() {
       cmocka_unit_test(the_operators_word_brings_the_last_back),
       cmocka_unit_test(the_word_outlives_what_the_others_held),
       cmocka_unit_test(whoever_is_taken_into_another_past_starts_afresh),
-      cmocka_unit_test(without_a_past_and_a_clock_no_word_is_taken),
+      cmocka_unit_test(without_a_clock_no_word_is_taken),
+      cmocka_unit_test(a_life_that_the_other_past_never_knew_is_not_taken_for_stopped),
+      cmocka_unit_test(nothing_is_proposed_in_the_name_of_a_life_that_is_given_up),
       cmocka_unit_test(a_word_that_would_help_nobody_is_refused),
       cmocka_unit_test(whoever_is_heard_is_not_down_on_anybodys_word),
       cmocka_unit_test(all_or_none_start),

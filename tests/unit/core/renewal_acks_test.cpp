@@ -123,17 +123,18 @@ int beats_until_all(NodeId nodes, std::size_t room, std::size_t links, NodeId ow
 // by each alone.
 void nobody_is_passed_over(void**) {
   for (NodeId nodes = 24; nodes <= 64; ++nodes)
-    for (std::size_t links = 1; links <= 2; ++links)
+    for (std::size_t links = 1; links <= 4; links *= 2)
       for (NodeId owners = 0; owners < 14; ++owners) {
         constexpr std::size_t room = 11;
         const int alone = (nodes - 1 + static_cast<int>(room) - 1) / static_cast<int>(room);
-        const std::vector<LinkIndex> all = links == 1 ? std::vector<LinkIndex>{0} : std::vector<LinkIndex>{0, 1};
+        std::vector<LinkIndex> all;
+        while (all.size() < links) all.push_back(static_cast<LinkIndex>(all.size()));
         const int together = beats_until_all(nodes, room, links, owners, all);
         if (together > std::max(4, alone + 1))
           print_error("%d nodes, %zu links, %d owners: %d beats\n", nodes, links, owners, together);
         assert_true(together <= std::max(4, alone + 1));
         if (links == 1) continue;
-        for (LinkIndex link : {LinkIndex{0}, LinkIndex{1}}) {
+        for (LinkIndex link : all) {
           const int by_one = beats_until_all(nodes, room, links, owners, {link});
           if (by_one > 7) print_error("%d nodes, %d owners, link %d alone: %d beats\n", nodes, owners, link, by_one);
           assert_true(by_one <= 7);
