@@ -87,17 +87,21 @@ void NodeCore::Parts::on_wall_clock(const event::WallClock& heard) {
   membership_due = true;
 }
 
-// Those that serve already set the time; where nobody does, the members that are left, so that a newcomer is held against
-// them and not they against him; where there is no member, everybody that is there.
+// Those that serve already set the time, and for a member no others than members, since who was voted out may not know it
+// yet; where nobody serves, the members that are left, so that a newcomer is held against them and not they against him;
+// where there is no member, everybody that is there.
 NodeSet NodeCore::Parts::reference_clocks() const {
   const View& view = membership.voter().accepted().view;
   NodeSet serving;
   NodeSet members;
+  const bool is_member = view.holds(self, incarnation);
   if (lease_good(table.now) && membership.member()) serving.add(self);
-  if (view.holds(self, incarnation)) members.add(self);
+  if (is_member) members.add(self);
   for (NodeId node : table.self_heard) {
-    if (table.peers[node].latest.quorate) serving.add(node);
-    if (view.holds(node, table.peers[node].latest.incarnation)) members.add(node);
+    const Heartbeat& latest = table.peers[node].latest;
+    const bool held = view.holds(node, latest.incarnation);
+    if (latest.quorate && (held || !is_member)) serving.add(node);
+    if (held) members.add(node);
   }
   // A node of an older release does not say what its clock shows: as the only reference it would let anybody in.
   if (serving.intersects(clocks.known())) return serving;

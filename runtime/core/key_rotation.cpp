@@ -20,7 +20,9 @@ void apply_key_report(NodeId from, const KeyReport& report, KeyState& keys) {
 
 void let_join(NodeSet before, NodeSet kept, NodeSet joining, KeyState& keys) {
   if (joining.empty()) return;
-  if (keys.phase == KeyPhase::switching && !seeded_bug(Bug::joins_while_switching))
+  if (keys.phase == KeyPhase::switching && before.includes(joining))
+    keys.done = keys.done - joining;
+  else if (keys.phase == KeyPhase::switching && !seeded_bug(Bug::joins_while_switching))
     keys = {KeyPhase::spreading, keys.active, keys.next, keys.print, before & (kept | joining)};
   if (keys.phase == KeyPhase::spreading && keys.done.intersects(kept)) keys.done = keys.done - joining;
 }

@@ -2,7 +2,7 @@
 //
 //     settled --begin--> spreading --all members hold it--> switching --all members send under it--> settled
 //                            |  ^                           |
-//                            |  +------ somebody joins -----+
+//                            |  +---- a stranger joins -----+
 //                            +-- nobody who holds it is left: given up
 //
 // The phase and who has done its part are committed cluster state, so a coordinator that dies leaves a rotation
@@ -22,9 +22,10 @@ namespace vigil {
 // Takes one member's word into the draft. Whatever does not fit the phase is an old word, and ignored.
 void apply_key_report(NodeId from, const KeyReport& report, KeyState& keys);
 
-// A view is to take `joining` in; `before` were members, and `kept` of them in the same life. Who joins may not hold the
-// next key, even if an earlier life of it did, and would hear nobody once it is sent under: it spreads once more, from
-// those who have it on their disks. Where nobody of these was kept, they are among the ones that join.
+// A view is to take `joining` in; `before` were members, and `kept` of them in the same life. Who was no member may not hold
+// the next key, and would hear nobody once it is sent under: it spreads once more, from those who have it on their disks.
+// Where nobody of these was kept, they are among the ones that join. Members that are back in new lives had the next key on
+// their disks before it was sent under: it goes on being sent under, for one of them may have refused the old one already.
 void let_join(NodeSet before, NodeSet kept, NodeSet joining, KeyState& keys);
 
 // The next phase, where the members are through with this one.

@@ -175,7 +175,7 @@ void Daemon::feed(const Event& event) {
   }
   waiting_.clear();
   processed_ = 0;
-  if (core_->committed().stamp != keys_followed_) follow_keys();
+  if (core_->committed().stamp != keys_followed_ || core_->stored_keys() != keys_stored_) follow_keys();
   if (afresh_wanted_) {
     afresh_wanted_ = false;
     start_afresh(afresh_why_.view());
@@ -541,6 +541,7 @@ KeyContext Daemon::key_context() const {
   context.now = boottime_now();
   context.self = options_.self;
   context.committed = &core_->committed();
+  context.stored = core_->stored_keys();
   context.in_view = context.committed->view.holds(options_.self, core_->incarnation());
   context.member = context.in_view && context.now < core_->lease_until();
   return context;
@@ -548,6 +549,7 @@ KeyContext Daemon::key_context() const {
 
 void Daemon::follow_keys() {
   keys_followed_ = core_->committed().stamp;
+  keys_stored_ = core_->stored_keys();
   keys_->follow(key_context());
 }
 

@@ -139,6 +139,7 @@ class Daemon : private TransportListener,
   wire::KeyRing& key_ring_;
   std::unique_ptr<KeyKeeper> keys_;
   Stamp keys_followed_;
+  KeyState keys_stored_;
   Transport transport_;
   Machine& machine_;
   std::unique_ptr<ControlServer> control_;

@@ -157,19 +157,25 @@ void KeyKeeper::send_under(std::uint8_t id, Instant now) {
   changed();
 }
 
+bool KeyKeeper::may_be_told(const KeyContext& context) const {
+  const KeyState& state = context.committed->state.keys;
+  return stored() && !state.done.has(context.self) && context.stored.phase == state.phase &&
+         context.stored.next == state.next && context.stored.print == state.print;
+}
+
 void KeyKeeper::follow_spreading(const KeyContext& context) {
   const KeyState& state = context.committed->state.keys;
   send_under(state.active, context.now);  // the next one was sent under before, and somebody joined who does not hold it
   if (!holds(state.next, state.print))
     return state.done.has(context.self) ? tell(context, KeyStep::lacks, state.next, state.print) : ask(context);
-  if (stored() && !state.done.has(context.self)) tell(context, KeyStep::holds, state.next, state.print);
+  if (may_be_told(context)) tell(context, KeyStep::holds, state.next, state.print);
 }
 
 void KeyKeeper::follow_switching(const KeyContext& context) {
   const KeyState& state = context.committed->state.keys;
   if (!holds(state.next, state.print)) return ask(context);
   send_under(state.next, context.now);
-  if (stored() && !state.done.has(context.self)) tell(context, KeyStep::sends, state.next, state.print);
+  if (may_be_told(context)) tell(context, KeyStep::sends, state.next, state.print);
 }
 
 void KeyKeeper::follow_settled(const KeyContext& context) {

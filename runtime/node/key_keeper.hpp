@@ -32,6 +32,7 @@ struct KeyContext {
   bool member = false;  // with a lease
   bool in_view = false;  // of the record, in this life
   const Record* committed = nullptr;
+  KeyState stored;  // of the newest record that this node will know after a power cut
 };
 
 class KeyListener {
@@ -75,6 +76,8 @@ class KeyKeeper : private KeyStoreListener {
   };
 
   bool holds(std::uint8_t id, std::uint64_t print) const;
+  // Key and record are on the disk: what the others do on this node's word still holds when all start anew from what they stored.
+  bool may_be_told(const KeyContext& context) const;
   static bool led_to(std::uint8_t next, const KeyContext& context, NodeSet not_ahead, const wire::Session& session);
   bool stored() const { return stored_ == changes_; }
   Status add(std::uint8_t id, ClusterKey::Bytes bytes);

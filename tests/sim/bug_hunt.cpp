@@ -39,10 +39,9 @@ struct Rare {
   std::uint64_t seed;
 };
 constexpr Rare rare[] = {
-    {Bug::late_accuser_not_held_back, 1825},
-    {Bug::remainder_without_drift, 13042},
-    {Bug::joins_while_switching, 7017},
-    {Bug::doubt_hides_another_way, 29359},
+    {Bug::readmit_voted_out_life, 38878},
+    {Bug::remainder_without_drift, 10367},
+    {Bug::doubt_hides_another_way, 192548},
 };
 constexpr std::uint64_t patience_with_rare = 60;
 

@@ -47,7 +47,8 @@ void Checker::clock_set(NodeId node, std::int64_t error_ns, bool in_this_life) {
 }
 
 // Whoever comes in was, for the whole of its life, not farther off than it may be from every member that stays, as
-// long as none of them was set meanwhile: all have told each other before.
+// long as none of them was set meanwhile: all have told each other before. One that tells nobody its clock, being of an
+// older release, may have found the newcomer near its own.
 void Checker::check_clocks(SimTime now, const Record& record) {
   constexpr std::int64_t hair = 1'000'000'000;
   if (record.stamp.version != 1) return;
@@ -57,10 +58,10 @@ void Checker::check_clocks(SimTime now, const Record& record) {
     bool apart = false;
     bool near = false;
     for (const NodeId other : record.view.members) {
-      if (other == node || !clocks_[other].known || !record.previous.holds(other, record.view.incarnations[other]))
-        continue;
+      if (other == node || !record.previous.holds(other, record.view.incarnations[other])) continue;
       const std::int64_t off = clocks_[node].error_ns - clocks_[other].error_ns;
-      const bool sure = !clocks_[node].set_in_this_life && !clocks_[other].set_in_this_life;
+      const bool sure =
+          clocks_[other].known && !clocks_[node].set_in_this_life && !clocks_[other].set_in_this_life;
       (sure && std::max(off, -off) > clock_limit.ns + hair ? apart : near) = true;
     }
     if (apart && !near)

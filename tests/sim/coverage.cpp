@@ -42,7 +42,7 @@ constexpr std::array<MachineTable, Coverage::machines> tables = {{
     {"rule",
      6,
      {"none", "all voters", "the members", "changes", "an operator's word", "half and the tie-breaker"},
-     {".+++++", "..+.++", ".+.+o+", ".++..o", ".o.+.o", ".+++o."}},
+     {".+++++", "..+.++", ".+.+o+", ".++.oo", ".o.+.o", ".+++o."}},
     {"tie-breaker",
      5,
      {"read", "gone for", "ours", "another's", "failed"},

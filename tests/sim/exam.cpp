@@ -72,7 +72,7 @@ bool World::begin_exam() {
   for (std::size_t g = 0; g < scenario_.config.groups.size(); ++g) {
     if (!can_be_taken_over(g, *record)) continue;
     const NodeId owner = record->state.groups[g].owner;
-    const NodeSet left = record->view.members - NodeSet::of(owner);
+    const NodeSet left = record->view.members - NodeSet::of(owner) - record->state.leaving;
     if (!decides(record->view, left, true)) continue;
     exam_owner_ = owner;
     exam_groups_ = 0;

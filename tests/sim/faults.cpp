@@ -196,18 +196,40 @@ void World::spring_ambush(Host& host) {
   if (dice == 1) at(now_ + some_time() / 4, What::crash_daemon, host.id);
 }
 
-// Most machines lose their power at once, and an operator, who sees to it that they stay so, vouches for them where
-// somebody is left.
+// Most machines lose their power, and an operator, who sees to it that they stay so, vouches for them where somebody is
+// left: at once, or after they have gone on without those for a while, and decided what nobody else knows.
 void World::leave_survivors() {
   NodeSet left = NodeSet::from_bits(random_.next()) & all_nodes();
   if (chance(60)) left = left & NodeSet::from_bits(random_.next());
   left.add(some_host().id);
-  for (std::size_t i = 0; i < scenario_.nodes; ++i) {
-    if (left.has(hosts_[i].id)) continue;
-    machine_crash(hosts_[i], some_time());
-    hosts_[i].vouched_for = true;
+  if (chance(60)) return doom(all_nodes() - left);
+  const NodeSet others = all_nodes() - left;
+  const SimTime length = scenario_.detection_ns() * random_.between(4, 20);
+  for (const NodeId node : others)
+    if (chance(60)) at(now_ + static_cast<SimTime>(random_.below(static_cast<std::uint64_t>(length))), What::crash_daemon, node);
+  at(now_ + length, What::doom, no_node, static_cast<std::uint32_t>(others.bits()));
+  if (chance(50)) {
+    NetworkFault fault;
+    fault.kind = Fault::partition;
+    fault.from = left;
+    fault.to = others;
+    fault.both_ways = true;
+    return begin_network_fault(fault, length + scenario_.detection_ns());
   }
-  for (const NodeId node : left)
+  // Without power they do not even see how far the epochs go.
+  for (const NodeId node : left) {
+    const SimTime down = length + some_time();
+    machine_crash(hosts_[node], down);
+    at(now_ + down + scenario_.restart_wait_ns() + some_time(), What::vouch, node);
+  }
+}
+
+void World::doom(NodeSet nodes) {
+  for (const NodeId node : nodes) {
+    machine_crash(hosts_[node], some_time());
+    hosts_[node].vouched_for = true;
+  }
+  for (const NodeId node : all_nodes() - nodes)
     if (chance(60)) at(now_ + scenario_.detection_ns() / 2 + some_time(), What::vouch, node);
 }
 
@@ -297,7 +319,9 @@ void World::strike_disk(Fault fault, Host& host) {
       host.mischief.full_disk_until = now_ + some_time() * 2;
       return;
     default:
-      // One node at a time: a cluster most of whose files are lost at once is another cluster, with nothing to keep.
+      // One node at a time: a cluster most of whose files are lost at once is another cluster, with nothing to keep. And
+      // so it is where one node alone has most of the votes.
+      if (decides_alone(host)) return;
       for (const Host& other : hosts_)
         if (other.forgetful && &other != &host) return;
       if (!machines_[host.id].powered) return;
@@ -307,6 +331,12 @@ void World::strike_disk(Fault fault, Host& host) {
       host.disk.wipe();
       checker_.forgot(host.id);
   }
+}
+
+bool World::decides_alone(const Host& host) const {
+  int votes = 0;
+  for (const NodeConfig& node : scenario_.config.nodes) votes += node.votes;
+  return scenario_.config.nodes[host.id].votes * 2 > votes;
 }
 
 void World::use_other_file(Host& host) {
@@ -364,6 +394,10 @@ void World::calm() {
     if (!host.core) at(now_ + scenario_.interval_ns(), What::start_daemon, host.id);
     if (!host.agent_up) agent_returns(host);
   }
+  // What a disk held up is written once it is well again.
+  const SimTime written = now_ + about_at_most(scenario_.disk_ns);
+  agenda_.hasten(written, [](const Entry& entry) { return entry.what == What::persisted; });
+  for (std::size_t i = 0; i < scenario_.nodes; ++i) hosts_[i].disk_free_at = std::min(hosts_[i].disk_free_at, written);
   at(now_ + scenario_.detection_ns(), What::look, no_node);
 }
 

@@ -40,6 +40,7 @@ enum class What : std::uint8_t {
   heal,     // slot: serial number of an active network fault
   flap,     // slot: as heal; a flapping cut changes its state
   operate,         // the operator types something
+  doom,            // machines lose their power, and somebody will vouch for them; slot: which
   vouch,           // … or vouches for all that this node does not hear
   register_used,   // a use of the tie-breaker reaches its register; slot: register pool
   register_answer, // … and its answer the daemon

@@ -104,6 +104,13 @@ void World::tell_of_key(Host& host, KeyStep step, SimKey key) {
   send_message(host, {record.view.coordinator, KeyReport{step, key.id, host.key.sending, key.print}});
 }
 
+// Key and record are on the disk.
+bool World::may_tell_of_key(const Host& host, const KeyState& state) const {
+  const KeyState& known = host.core->stored_keys();
+  return host.key.stored == host.key.changes && !state.done.has(host.id) && known.phase == state.phase &&
+         next_of(known) == next_of(state);
+}
+
 void World::follow_keys(Host& host) {
   if (!host.core || blocked(host) || !scenario_.rotates) return;
   KeyKeeping& key = host.key;
@@ -111,6 +118,7 @@ void World::follow_keys(Host& host) {
   const Instant now = machines_[host.id].clock.at(now_);
   if (key.due) key.next_word = {};
   key.due = false;
+  key.recorded = host.core->stored_keys();
   if (key.failed && !key.write_under_way && now >= key.next_try) key_changed(host);
   if (key.begun) follow_begun(host, state);
   switch (state.phase) {
@@ -121,12 +129,12 @@ void World::follow_keys(Host& host) {
       if (key.keys.find(state.active) != nullptr) send_under(host, state.active);
       if (!key.keys.holds(next_of(state)))
         return state.done.has(host.id) ? tell_of_key(host, KeyStep::lacks, next_of(state)) : ask_for_key(host, state);
-      if (key.stored == key.changes && !state.done.has(host.id)) tell_of_key(host, KeyStep::holds, next_of(state));
+      if (may_tell_of_key(host, state)) tell_of_key(host, KeyStep::holds, next_of(state));
       return;
     case KeyPhase::switching:
       if (!key.keys.holds(next_of(state))) return ask_for_key(host, state);
       send_under(host, state.next);
-      if (key.stored == key.changes && !state.done.has(host.id)) tell_of_key(host, KeyStep::sends, next_of(state));
+      if (may_tell_of_key(host, state)) tell_of_key(host, KeyStep::sends, next_of(state));
   }
 }
 
@@ -295,14 +303,16 @@ void World::copy_key_files(const Record& record) {
   const KeyState& state = record.state.keys;
   std::uint8_t active = state.phase == KeyPhase::switching ? state.next : state.active;
   // Never rotated, as far as it knows: others may have been, without it.
-  if (active == 0) active = hosts_[record.view.coordinator].key.sending;
+  const bool outrun = active == 0;
+  if (outrun) active = hosts_[record.view.coordinator].key.sending;
   const Host* source = nullptr;
   for (const NodeId node : record.view.members)
     if (hosts_[node].key_file.find(active) != nullptr) source = &hosts_[node];
   if (source == nullptr) return;
   for (std::size_t i = 0; i < scenario_.nodes; ++i) {
     Host& host = hosts_[i];
-    if (host.key.keys.holds(*source->key_file.find(active)) || record.view.holds(host.id, host.incarnation)) continue;
+    const bool is_member = record.view.holds(host.id, host.incarnation) && !outrun;
+    if (host.key.keys.holds(*source->key_file.find(active)) || is_member) continue;
     trace_.line(now_, host.id, "is given the key file of node %d by the operator", source->id + 1);
     daemon_crash(host, scenario_.interval_ns());
     host.key_file = source->key_file;

@@ -52,6 +52,7 @@ struct KeyKeeping {
   std::uint64_t stored = 0;  // the newest change that is on the disk
   bool failed = false;       // the last write
   bool due = true;           // the record has changed, or something else has
+  KeyState recorded;         // what the newest record on the disk said of the keys, when they were followed last
   bool asking = false;
   std::uint64_t one_time = 0;  // what an asked key is sealed to
   bool begun = false;

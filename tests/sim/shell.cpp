@@ -18,6 +18,7 @@ void World::step(Host& host, const Event& event) {
   carry_out(host);
   if (!host.core) return;
   observe_promise(host);
+  if (scenario_.rotates && host.core->stored_keys() != host.key.recorded) host.key.due = true;
   if (scenario_.rotates && host.key.due && !blocked(host)) {
     follow_keys(host);
     checker_.keys_changed(now_, host.id, host.key.keys, host.key.sending);

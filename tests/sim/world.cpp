@@ -126,6 +126,9 @@ void World::dispatch(const Entry& entry) {
       return operate();
     case What::change_file:
       return change_file(hosts_[entry.node]);
+    case What::doom:
+      if (!calm_) doom(NodeSet::from_bits(entry.slot));
+      return;
     case What::vouch:
       return vouch(hosts_[entry.node]);
     case What::calm:
@@ -187,7 +190,7 @@ void World::dispatch_local(const Entry& entry) {
     case What::start_daemon:
       return start_daemon(host);
     case What::crash_daemon:
-      return daemon_crash(host, some_time());
+      return calm_ ? void() : daemon_crash(host, some_time());
     case What::gates_cleaned:
       return gates_cleaned(host);
     case What::cleaned:

@@ -119,6 +119,7 @@ class World {
   void keys_stored(const Entry& entry);
   void keys_told(Host& host);
   void rotate_key(Host& host);
+  bool may_tell_of_key(const Host& host, const KeyState& state) const;
   void tell_of_key(Host& host, KeyStep step, SimKey key);
   void follow_keys(Host& host);
   void follow_begun(Host& host, const KeyState& state);
@@ -165,6 +166,8 @@ class World {
   void spring_ambush(Host& host);
   bool ambushed_at(Host& host, const Message& message);
   void leave_survivors();
+  void doom(NodeSet nodes);
+  bool decides_alone(const Host& host) const;
   void strike_host(Fault fault, Host& host);
   void tell_carriers();
   void begin_network_fault(NetworkFault fault, SimTime length);

@@ -147,7 +147,7 @@ Node::Node(Cluster& of, NodeId id, const std::string& path) : cluster(of), self(
 
 KeyContext Node::context() const {
   const bool member = cluster.record.view.members.has(self);
-  return {boottime_now() + cluster.ahead, self, member, member, &cluster.record};
+  return {boottime_now() + cluster.ahead, self, member, member, &cluster.record, cluster.record.state.keys};
 }
 
 void Node::send_of_keys(NodeId to, const Message& message) { cluster.mails.push_back({self, to, message}); }
