@@ -65,7 +65,7 @@ constexpr BugText texts[] = {
     {"joins_while_switching", "key rotation", "who joins while the next key is sent under need not hold it"},
     {"wrong_clock_admitted", "desired view", "a node whose wall clock is far off is admitted"},
     {"wrong_clock_expelled", "desired view", "a member whose wall clock is far off is voted out"},
-    {"doubt_hides_another_way", "authority", "nobody need know which way an earlier view went beside a record in doubt"},
+    {"lease_by_reading_forgotten", "candidacy", "a lease that lived by readings of the tie-breaker is not waited for"},
 };
 static_assert(sizeof texts / sizeof texts[0] == static_cast<unsigned>(Bug::count_));
 

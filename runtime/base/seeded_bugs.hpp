@@ -55,7 +55,7 @@ enum class Bug : std::uint8_t {
   joins_while_switching,          // who joins while the next key is sent under need not hold it
   wrong_clock_admitted,           // a node whose wall clock is far off is admitted
   wrong_clock_expelled,           // a member whose wall clock is far off is voted out
-  doubt_hides_another_way,        // (a): who restarted counts among those who would know of another way than one in doubt
+  lease_by_reading_forgotten,     // a lease that lived by readings of the tie-breaker is not waited for
   count_,
 };
 

@@ -231,7 +231,17 @@ void Membership::on_tie_breaker(const MembershipContext& context, const event::T
   note_vain_win(done);
   if (answer != TieBreaker::Answer::ours) return abandon(context, config_.timing.detection);
   preparing->tie_breaker = true;
+  wait_for_leases_by_reading(context, *preparing);
   go_on_with_promises(context, *preparing, effects);
+}
+
+// Who lived by the tie-breaker before it took us in may have read it until it was won: no voter here has acknowledged that
+// lease. It is over where all have followed the view for as long as a lease lasts.
+void Membership::wait_for_leases_by_reading(const MembershipContext& context, Preparing& preparing) const {
+  if (leases_follow_ && committed_.stamp.epoch == preparing.base.stamp.epoch) return;
+  if (seeded_bug(Bug::lease_by_reading_forgotten)) return;
+  for (NodeId node : preparing.desired.expelled)
+    preparing.leases_over[node] = later(preparing.leases_over[node], context.now + outlast(config_.timing.lease));
 }
 
 bool Membership::vouch(const MembershipContext& context, NodeSet down, std::int64_t wall_ns) {

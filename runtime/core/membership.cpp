@@ -111,7 +111,8 @@ void Membership::watch_followers(const MembershipContext& context) {
     all_follow_since_ = Instant::never();
   else if (all_follow_since_.is_never())
     all_follow_since_ = context.now;
-  leases_follow_ = all && context.now - all_follow_since_ >= outlast(config_.timing.lease);
+  // A member that starts anew later does not bring them back.
+  leases_follow_ = leases_follow_ || (all && context.now - all_follow_since_ >= outlast(config_.timing.lease));
 }
 
 // A view that lives by it renews its leases by reading it again and again, and only so.
@@ -302,7 +303,9 @@ void Membership::on_message(const MembershipContext& context, NodeId from, Incar
 }
 
 void Membership::explain_quorum(QuorumStatus& quorum) const {
-  const View& view = committed_.view.exists() ? committed_.view : voter_.accepted().view;
+  // Who is out goes on from the newest that it has accepted.
+  const bool from_accepted = !member() && committed_.stamp < voter_.accepted().stamp;
+  const View& view = from_accepted ? voter_.accepted().view : committed_.view;
   quorum.configured = configured_rule(config_);
   quorum.rule = view.exists() ? view.rule : quorum.configured;
   quorum.also = view.also;
@@ -342,7 +345,7 @@ void Membership::explain(const MembershipContext& context, NodeStatus& status) c
     const bool needs_tie_breaker = enough && !own.is_quorum(context.table->self_heard | NodeSet::of(self_));
     status.role_text = needs_tie_breaker ? half_text(tie_breaker_.last())
                        : enough
-                           ? "too many nodes lost their memory at once: bring the missing one back, or restart vigild here"
+                           ? "too few of those that it hears acknowledge its lease: they started anew, or do not hear it; see 'vigil links'"
                            : "no quorum: serves nothing until a majority is heard again";
   } else {
     status.role = NodeRole::member;

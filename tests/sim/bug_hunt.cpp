@@ -41,7 +41,7 @@ struct Rare {
 constexpr Rare rare[] = {
     {Bug::readmit_voted_out_life, 38878},
     {Bug::remainder_without_drift, 10367},
-    {Bug::doubt_hides_another_way, 192548},
+    {Bug::lease_by_reading_forgotten, 407296},
 };
 constexpr std::uint64_t patience_with_rare = 60;
 

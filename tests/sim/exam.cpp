@@ -32,9 +32,10 @@ SimTime Scenario::takeover_bound_ns() const {
 }
 
 // What half of the votes take longer: the head start of the coordinator's half, and the register: to win it, and to
-// read it on, as the view lives by it.
+// read it on, as the view lives by it; and, in a young view, a lease by an earlier reading.
 SimTime World::tie_break_ns() const {
-  const Duration wait = scenario_.config.timing.tie_head_start() + scenario_.config.timing.interval;
+  const Timing& timing = scenario_.config.timing;
+  const Duration wait = timing.tie_head_start() + timing.interval + outlast(timing.lease);
   return wait.ns * 100 / (100 - drift_percent) + about_at_most(scenario_.register_ns) * 6;
 }
 
