@@ -29,12 +29,12 @@ PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null))$
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Werror
 OPT      ?= -O2 -g1
 CXXFLAGS_ALL = -std=c++23 -pipe $(OPT) $(WARN) $(SANFLAGS) -fno-strict-aliasing -pthread -I. $(PKG_CFLAGS) $(CXXFLAGS)
+LDLIBS_ALL   = $(PKG_LIBS) -lelf -lz -pthread
 
 # What waits for people, disks and other programs is built quickly: at -O2 it compiles half as long again.
 COLD      := tools/% tests/unit/% disk/% runtime/config/% runtime/events/% runtime/agent/% \
              runtime/node/arbiter% runtime/node/arguments.cpp %_main.cpp
 COLD_OPT  ?= $(if $(filter file,$(origin OPT)),-Og)
-LDLIBS_ALL   = $(PKG_LIBS) -lelf -lz -pthread
 
 ROOMS     := runtime drivers netif disk lockd tools
 ALL_SRCS  := $(shell find $(ROOMS) -name '*.cpp' 2>/dev/null | sort)

@@ -326,12 +326,11 @@ void Membership::set_state(const MembershipContext& context, const Preparing& pr
   } else {
     apply_view_change(config_, wanted.expelled, wanted.left, wanted.joining, record.state);
   }
-  if (authority == Authority::cold_start) {
-    NodeSet absent;
+  if (authority == Authority::cold_start && base.view.exists()) {
     // Also of whom this record knows nothing: where a disk was lost, it may have served by another.
-    for (std::size_t i = 0; i < config_.nodes.size(); ++i)
-      if (base.view.exists() && !wanted.members.has(static_cast<NodeId>(i))) absent.add(static_cast<NodeId>(i));
-    distrust_absent(config_, absent, record.state);
+    NodeSet absent;
+    for (const NodeConfig& node : config_.nodes) absent.add(node.id);
+    distrust_absent(config_, absent - wanted.members, record.state);
   }
   let_join(base.view.members, wanted.kept, wanted.joining, record.state.keys);
   for (NodeId node : preparing.vouched) count_as_down(config_, node, record.state);

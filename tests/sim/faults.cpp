@@ -2,6 +2,8 @@
 // because that is where protocols break.
 #include <algorithm>
 
+#include "runtime/core/quorum.hpp"
+#include "tests/sim/votes.hpp"
 #include "tests/sim/world.hpp"
 
 namespace vigil::sim {
@@ -334,9 +336,7 @@ void World::strike_disk(Fault fault, Host& host) {
 }
 
 bool World::decides_alone(const Host& host) const {
-  int votes = 0;
-  for (const NodeConfig& node : scenario_.config.nodes) votes += node.votes;
-  return scenario_.config.nodes[host.id].votes * 2 > votes;
+  return share_of(configured_rule(scenario_.config), NodeSet::of(host.id)) == Share::more;
 }
 
 void World::use_other_file(Host& host) {

@@ -190,7 +190,8 @@ void World::dispatch_local(const Entry& entry) {
     case What::start_daemon:
       return start_daemon(host);
     case What::crash_daemon:
-      return calm_ ? void() : daemon_crash(host, some_time());
+      if (!calm_) daemon_crash(host, some_time());
+      return;
     case What::gates_cleaned:
       return gates_cleaned(host);
     case What::cleaned:

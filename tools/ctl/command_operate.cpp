@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -51,12 +50,9 @@ std::optional<int> ask_to_vouch(const std::string& warning, const std::string& w
 
 // Where words were given in two places that knew nothing of each other, the one by the later clock holds.
 std::string clock_warning() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  char text[32] = "?";
-  if (gmtime_r(&now, &utc) != nullptr) (void)std::strftime(text, sizeof text, "%F %T", &utc);
-  return std::string("The clock here says ") + text + " UTC. Set it right first: a word that was given elsewhere by a later\n" +
-         "clock would win over this one.\n";
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return "The clock here says " + time_text(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count()) +
+         ". Set it right first: a word that was given\nelsewhere by a later clock would win over this one.\n";
 }
 
 // Names to the operator whom an override counts as down, and has exactly these vouched for.
