@@ -231,17 +231,7 @@ void Membership::on_tie_breaker(const MembershipContext& context, const event::T
   note_vain_win(done);
   if (answer != TieBreaker::Answer::ours) return abandon(context, config_.timing.detection);
   preparing->tie_breaker = true;
-  wait_for_leases_by_reading(context, *preparing);
   go_on_with_promises(context, *preparing, effects);
-}
-
-// Who lived by the tie-breaker before it took us in may have read it until it was won: no voter here has acknowledged that
-// lease. It is over where all have followed the view for as long as a lease lasts.
-void Membership::wait_for_leases_by_reading(const MembershipContext& context, Preparing& preparing) const {
-  if (leases_follow_ && committed_.stamp.epoch == preparing.base.stamp.epoch) return;
-  if (seeded_bug(Bug::lease_by_reading_forgotten)) return;
-  for (NodeId node : preparing.desired.expelled)
-    preparing.leases_over[node] = later(preparing.leases_over[node], context.now + outlast(config_.timing.lease));
 }
 
 bool Membership::vouch(const MembershipContext& context, NodeSet down, std::int64_t wall_ns) {
@@ -339,6 +329,16 @@ void Membership::set_state(const MembershipContext& context, const Preparing& pr
   place(config_, record.view, known, record.state);
 }
 
+// Who lived by the tie-breaker before it took us in may have read it until it was won: no voter here has acknowledged that
+// lease, nor that of one whom a record in doubt leaves out. It is over where all have followed the view for as long as a
+// lease lasts.
+void Membership::wait_for_leases_by_reading(const MembershipContext& context, const Record& base, Proposing& proposing) const {
+  if (!proposing.tie_breaker || (leases_follow_ && committed_.stamp.epoch == base.stamp.epoch)) return;
+  if (seeded_bug(Bug::lease_by_reading_forgotten)) return;
+  for (NodeId node : proposing.record.expelled)
+    proposing.leases_over[node] = later(proposing.leases_over[node], context.now + outlast(config_.timing.lease));
+}
+
 void Membership::propose_view(const MembershipContext& context, Authority authority, Effects& effects) {
   const Preparing preparing = std::get<Preparing>(candidacy_);
   VIGIL_ASSERT(authority != Authority::none);
@@ -365,8 +365,9 @@ void Membership::propose_view(const MembershipContext& context, Authority author
   proposing.leases_over = preparing.leases_over;
   // Whom they acknowledged last, those who are down cannot tell.
   if (!preparing.vouched.empty())
-    for (NodeId node : base.view.members - wanted.members)
+    for (NodeId node : record.expelled | (base.view.members - wanted.members))
       proposing.leases_over[node] = later(proposing.leases_over[node], context.now + outlast(longest_lease));
+  wait_for_leases_by_reading(context, base, proposing);
   proposing.started = context.now;
   proposing.suspected_at = preparing.suspected_at;
   candidacy_ = proposing;

@@ -184,6 +184,7 @@ bool Membership::goes_past_this_life(const Record& next) const {
 // This life is over: it serves nothing from now on, and a new one can be admitted.
 void Membership::give_up() {
   expelled_ = true;
+  candidacy_ = Idle{};
   lease_.surrender();
 }
 

@@ -112,7 +112,7 @@ class Membership {
   void on_nack(const MembershipContext& context, NodeId from, const Nack& nack, Effects& effects);
   Ballot ballot_of(const Preparing& preparing) const;
   bool in_doubt(const Record& record) const;
-  void wait_for_leases_by_reading(const MembershipContext& context, Preparing& preparing) const;
+  void wait_for_leases_by_reading(const MembershipContext& context, const Record& base, Proposing& proposing) const;
   void note_vain_win(const event::TieBreakerDone& done);
   void go_on_with_promises(const MembershipContext& context, Preparing& preparing, Effects& effects);
   void propose_view(const MembershipContext& context, Authority authority, Effects& effects);

@@ -65,10 +65,11 @@ void Voter::on_persisted(Instant now, const event::Persisted& persisted) {
   }
   // Writes complete in order: a later token covers an earlier one.
   if (persisted.token >= ceiling_token_) persisted_ceiling_ = requested_ceiling_;
-  if (keys_token_ != 0 && persisted.token >= keys_token_) {
-    stored_keys_ = storing_keys_;
+  const bool newest = persisted.token + 1 == next_token_;
+  if (newest || (keys_token_ != 0 && persisted.token >= keys_token_)) {
+    stored_keys_ = newest ? accepted_.state.keys : storing_keys_;
     storing_keys_ = accepted_.state.keys;
-    keys_token_ = persisted.token + 1 < next_token_ ? next_token_ - 1 : 0;
+    keys_token_ = newest ? 0 : next_token_ - 1;
   }
   storage_failed_ = false;
 }
