@@ -41,7 +41,6 @@ ALL_SRCS  := $(shell find $(ROOMS) -name '*.cpp' 2>/dev/null | sort)
 MAIN_SRCS := $(filter %_main.cpp,$(ALL_SRCS))
 LIB_SRCS  := $(filter-out %_main.cpp,$(ALL_SRCS))
 LIB_OBJS  := $(LIB_SRCS:%.cpp=$(BUILD)/%.o) $(BUILD)/netif/gate_object.o
-PROGRAMS  := $(foreach m,$(MAIN_SRCS),$(BUILD)/bin/$(patsubst %_main.cpp,%,$(notdir $(m))))
 
 UNIT_SRCS := $(shell find tests/unit -name '*_test.cpp' 2>/dev/null | sort)
 UNIT_BINS := $(UNIT_SRCS:%.cpp=$(BUILD)/%)
@@ -60,12 +59,19 @@ FUZZ_LIB_SRCS := $(filter runtime/base/% runtime/core/% runtime/wire/% runtime/c
 FUZZ_LIB_OBJS := $(FUZZ_LIB_SRCS:%.cpp=$(BUILD)/fuzz/%.o)
 
 .DEFAULT_GOAL := all
-.PHONY: all programs bench-programs
-all: deps-present programs compile_commands.json ## build every program that runs, tests or is installed
+.PHONY: all programs lab-programs bench-programs
+all: deps-present programs compile_commands.json ## build every program that is installed
+
+# What the demo, the system tests and the benchmarks run beside them is built when they are.
+LAB_SRCS   := $(filter tools/demo/% tools/bench/%,$(filter-out tools/bench/bench-%,$(MAIN_SRCS)))
+BENCH_SRCS := $(filter tools/bench/bench-%,$(MAIN_SRCS))
+program_of  = $(foreach m,$(1),$(BUILD)/bin/$(patsubst %_main.cpp,%,$(notdir $(m))))
 
 # The mains before the library, or the last one is compiled while the other processor waits.
-programs: $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out tools/bench/bench-%,$(MAIN_SRCS))) $(filter-out $(BUILD)/bin/bench-%,$(PROGRAMS))
-bench-programs: $(filter $(BUILD)/bin/bench-%,$(PROGRAMS))
+programs: $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out $(LAB_SRCS) $(BENCH_SRCS),$(MAIN_SRCS))) \
+          $(call program_of,$(filter-out $(LAB_SRCS) $(BENCH_SRCS),$(MAIN_SRCS)))
+lab-programs: $(LAB_SRCS:%.cpp=$(BUILD)/%.o) programs $(call program_of,$(LAB_SRCS))
+bench-programs: lab-programs $(call program_of,$(BENCH_SRCS))
 
 # ---- compiling -------------------------------------------------------------------------------------
 
@@ -103,7 +109,7 @@ $(BUILD)/libvigil.a: $(LIB_OBJS)
 	@rm -f $@ && ar rcs $@ $^
 
 define program_rule
-$(BUILD)/bin/$(patsubst %_main.cpp,%,$(notdir $(1))): $(1:%.cpp=$(BUILD)/%.o) $(BUILD)/libvigil.a
+$(call program_of,$(1)): $(1:%.cpp=$(BUILD)/%.o) $(BUILD)/libvigil.a
 	@mkdir -p $$(@D)
 	@echo "  LD   $$@"
 	@$(CXX) $(OPT) $(SANFLAGS) -o $$@ $$^ $$(LDLIBS_ALL)

@@ -34,7 +34,7 @@ deps-present:
 
 .PHONY: demo
 demo: deps-present ## a cluster on this machine that fails over before your eyes (root)
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory lab-programs
 	@tools/demo/demo.py --bin $(BUILD)/bin --report build/demo/report.json
 
 # ---- test it ---------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ fuzz: deps-present ## SECONDS_FUZZ=60 for each fuzzer, growing the corpus in bui
 
 .PHONY: soak
 soak: deps-present ## MINUTES=5 NODES=3: real daemons under random faults; SEED=, BURST= replay (root)
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory lab-programs
 	@tests/system/soak.py --bin $(BUILD)/bin --minutes $(MINUTES) --nodes $(NODES) \
 	  $(if $(SEED),--seed $(SEED)) $(if $(BURST),--burst $(BURST))
 
@@ -77,14 +77,14 @@ model: deps-model ## the protocol as a SPIN model, checked to the end; DEPTH=lon
 
 .PHONY: bench-failover bench-heartbeat bench-scale
 bench-failover: deps-bench ## client-observed outages: QUICK=1, PEERS=1 for keepalived beside it (root)
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory lab-programs
 	@tools/bench/failover.py --bin $(BUILD)/bin
 bench-heartbeat: deps-present ## wake-up lateness and frame latency against a bare loop (root)
-	@$(MAKE) --no-print-directory programs bench-programs
+	@$(MAKE) --no-print-directory bench-programs
 	@tools/bench/heartbeat.sh $(BUILD)
 
 bench-scale: deps-present ## 32 real daemons on this machine, NODES=n for others: what each costs, how long a new view takes (root)
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory lab-programs
 	@tools/bench/scale.py --bin $(BUILD)/bin --out $(BUILD)/bench/scale.json
 
 # ---- keep it ---------------------------------------------------------------------------------------
