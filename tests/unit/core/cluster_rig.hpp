@@ -62,6 +62,15 @@ class ClusterRig {
     machine.applications = {};
     ++machine.life;
   }
+  // The daemon dies and is started again at once; what it served goes on until its lease ends, or the new life has cleaned up.
+  void restart_daemon(NodeId node, Duration cleaning) {
+    Machine& machine = machines_[node];
+    machine.held.clear();
+    ++machine.life;
+    const Instant lease_until = machine.lease_until;
+    make_core(node, cleaning);
+    machine.lease_until = lease_until;
+  }
   void freeze(NodeId node) {
     machines_[node].frozen = true;
     machines_[node].frozen_at = now_;
@@ -211,7 +220,7 @@ class ClusterRig {
     ++machine.boots;
     make_core(node);
   }
-  void make_core(NodeId node) {
+  void make_core(NodeId node, Duration cleaning = command) {
     Machine& machine = machines_[node];
     ++machine.starts;
     NodeOptions options;
@@ -226,7 +235,10 @@ class ClusterRig {
     for (std::size_t i = 0; i < config_.nodes[node].adapters.size(); ++i)
       step(node, event::AdapterChanged{static_cast<AdapterIndex>(i), true});
     step(node, event::AgentState{true});
-    later_event(node, command, event::Cleaned{true});
+    later_event(node, cleaning, event::Cleaned{true}, [this, node] {
+      machines_[node].gates.clear();
+      machines_[node].applications = {};
+    });
   }
 
   void later_event(NodeId to, Duration after, const Event& event, std::function<void()> first = nullptr) {

@@ -55,6 +55,34 @@ void eight_nodes_die_down_to_two_by_agreed_views(void**) {
   assert_int_equal(rig.violations(), 0);
 }
 
+// One of the last two starts anew, quicker than it could be missed or after a while: it is waited for, and nobody else.
+void the_last_two_survive_that_one_of_them_starts_anew(void**) {
+  for (const Duration away : {Duration::from_ms(20), second * 2}) {
+    Standing c("n1 n2 n3 n4");
+    ClusterRig& rig = c.boot();
+    NodeSet left = NodeSet::from_bits(0xf);
+    for (const NodeId dies : {NodeId{3}, NodeId{2}}) {
+      rig.crash(dies);
+      left.remove(dies);
+      assert_true(rig.run_until([&] { return rig.settled(left); }));
+      rig.run(second);
+    }
+    assert_int_equal(rig.core(0).committed().view.rule.needed, 2);
+    rig.crash(0);
+    rig.run(away);
+    rig.start(0);
+    assert_true(rig.run_until([&] { return rig.settled(left) && servers(rig) == 1; }));
+    // Both: what they decided is known to nobody who lives.
+    rig.crash(0);
+    rig.crash(1);
+    rig.start(0);
+    rig.start(1);
+    rig.run(second * 5);
+    assert_int_equal(servers(rig), 0);
+    assert_int_equal(rig.violations(), 0);
+  }
+}
+
 // Five of eight come back where they cannot hear the three who live: a majority of the configured votes, and
 // nothing.
 void the_dead_do_not_outvote_the_last_who_stand(void**) {
@@ -169,6 +197,24 @@ void one_of_two_dies_and_the_other_takes_over(void**) {
     assert_true(rig.run_until([&] { return rig.settled(only(dies)) && rig.serves(dies); }, second));
     assert_int_equal(rig.violations(), 0);
   }
+}
+
+// Alpha serves by readings of the tie-breaker, takes beta in, and its daemon is started anew at that moment: no voter has
+// acknowledged the lease that its gate still has.
+void a_lease_by_readings_is_over_before_its_holder_is_taken_over(void**) {
+  Pair c;
+  ClusterRig& rig = c.boot();
+  const NodeSet both = NodeSet::from_bits(3);
+  rig.crash(beta);
+  assert_true(rig.run_until([&] { return rig.settled(only(alpha)) && rig.serves(alpha); }));
+  rig.run(second);
+  rig.start(beta);
+  assert_true(rig.run_until([&] { return rig.member(beta) && rig.core(beta).committed().view.members == both; }));
+  rig.restart_daemon(alpha, second);
+  assert_true(rig.serves(alpha));
+  assert_true(rig.run_until([&] { return rig.serves(beta); }, second * 5));
+  assert_false(rig.serves(alpha));
+  assert_int_equal(rig.violations(), 0);
 }
 
 void without_the_tie_breaker_half_is_nothing(void**) {
@@ -456,12 +502,14 @@ void all_or_none_start(void**) {
 int main() {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(eight_nodes_die_down_to_two_by_agreed_views),
+      cmocka_unit_test(the_last_two_survive_that_one_of_them_starts_anew),
       cmocka_unit_test(the_dead_do_not_outvote_the_last_who_stand),
       cmocka_unit_test(whoever_leaves_gives_the_last_a_rule_of_its_own),
       cmocka_unit_test(a_power_cut_of_all_is_survived_when_all_return),
       cmocka_unit_test(exactly_one_of_two_goes_on),
       cmocka_unit_test(a_half_without_a_network_leaves_it_to_the_other),
       cmocka_unit_test(one_of_two_dies_and_the_other_takes_over),
+      cmocka_unit_test(a_lease_by_readings_is_over_before_its_holder_is_taken_over),
       cmocka_unit_test(without_the_tie_breaker_half_is_nothing),
       cmocka_unit_test(a_win_that_was_never_told_binds_nobody),
       cmocka_unit_test(a_heavy_node_goes_on_alone),

@@ -243,6 +243,35 @@ void a_first_write_that_fails_is_tried_again_too(void**) {
   assert_true(f.voter->ready(f.peers.table.now));
 }
 
+// What the keys' keeper may act on is what another start here would know, whichever writes fail.
+void the_keys_that_count_are_those_on_the_disk(void**) {
+  Fixture f;
+  f.ready();
+  Record record = record_of(*f.config, nodes({0, 1, 2, 3, 4}), {4, 0}, 1);
+  const auto learn = [&](KeyPhase phase) {
+    ++record.stamp.version;
+    record.state.keys.phase = phase;
+    f.effects.clear();
+    f.voter->learn(record, f.effects);
+    return those<effect::Persist>(f.effects).at(0).token;
+  };
+  const auto written = [&](std::uint64_t token, bool ok) {
+    f.voter->on_persisted(f.peers.table.now, {token, ok});
+    return f.voter->stored_keys().phase;
+  };
+  const std::uint64_t spreads = learn(KeyPhase::spreading);
+  const std::uint64_t switches = learn(KeyPhase::switching);
+  assert_true(f.voter->stored_keys().phase == KeyPhase::settled);
+  assert_true(written(spreads, true) == KeyPhase::spreading);
+  assert_true(written(switches, true) == KeyPhase::switching);
+  // The first of two fails, and the second has it all; nothing is written after it.
+  const std::uint64_t failing = learn(KeyPhase::settled);
+  const std::uint64_t covering = learn(KeyPhase::spreading);
+  assert_true(written(failing, false) == KeyPhase::switching);
+  assert_true(written(covering, true) == KeyPhase::spreading);
+  assert_false(f.voter->storage_failed());
+}
+
 // ---- one vote per epoch ----------------------------------------------------------------------------
 
 // Node 0 lost its memory, and names an epoch that its earlier life was promised: it would use its stamps again.
@@ -597,6 +626,7 @@ int main() {
       cmocka_unit_test(a_candidate_has_no_epoch_above_the_ceiling_either),
       cmocka_unit_test(failed_storage_silences_the_vote_until_it_works),
       cmocka_unit_test(a_first_write_that_fails_is_tried_again_too),
+      cmocka_unit_test(the_keys_that_count_are_those_on_the_disk),
       cmocka_unit_test(one_vote_per_epoch),
       cmocka_unit_test(an_epoch_is_of_one_life_of_its_proposer),
       cmocka_unit_test(who_may_ask),
