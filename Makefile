@@ -55,7 +55,7 @@ SIM_OBJS  := $(SIM_CORE_SRCS:%.cpp=$(BUILD)/sim/%.o) $(SIM_SRCS:%.cpp=$(BUILD)/s
 FUZZ_SRCS := $(shell find tests/fuzz -name '*_fuzz.cpp' 2>/dev/null | sort)
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.cpp=$(BUILD)/fuzz/%)
 FUZZ_LIB_SRCS := $(filter runtime/base/% runtime/core/% runtime/wire/% runtime/config/%,$(LIB_SRCS)) \
-                 $(filter %serial_framing.cpp %control_protocol.cpp %tie_breaker_record.cpp,$(LIB_SRCS))
+                 $(filter %serial_framing.cpp %control_protocol.cpp %tie_breaker_record.cpp %persistent_reservation.cpp,$(LIB_SRCS))
 FUZZ_LIB_OBJS := $(FUZZ_LIB_SRCS:%.cpp=$(BUILD)/fuzz/%.o)
 
 .DEFAULT_GOAL := all
