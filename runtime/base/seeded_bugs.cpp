@@ -66,7 +66,6 @@ constexpr BugText texts[] = {
     {"wrong_clock_admitted", "desired view", "a node whose wall clock is far off is admitted"},
     {"wrong_clock_expelled", "desired view", "a member whose wall clock is far off is voted out"},
     {"lease_by_reading_forgotten", "candidacy", "a lease that lived by readings of the tie-breaker is not waited for"},
-    {"new_lives_count_as_survivors", "authority", "members in new lives make up a quorum, whatever may be forgotten with the old ones"},
 };
 static_assert(sizeof texts / sizeof texts[0] == static_cast<unsigned>(Bug::count_));
 

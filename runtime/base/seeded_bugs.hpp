@@ -56,7 +56,6 @@ enum class Bug : std::uint8_t {
   wrong_clock_admitted,           // a node whose wall clock is far off is admitted
   wrong_clock_expelled,           // a member whose wall clock is far off is voted out
   lease_by_reading_forgotten,     // a lease that lived by readings of the tie-breaker is not waited for
-  new_lives_count_as_survivors,   // members in new lives make up a quorum, whatever may be forgotten with the old ones
   count_,
 };
 

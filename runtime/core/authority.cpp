@@ -16,33 +16,18 @@ bool hits(const Ballot& ballot, const View& view, NodeSet nodes) {
   return ballot.tie_breaker ? !view.is_quorum(view.members - nodes) : view.is_hit_by(nodes);
 }
 
-// Members that answer in a later life than this view knows: the old one decides nothing any more, and knows nothing.
-NodeSet returned_to(const Ballot& ballot, const View& view) {
-  return (ballot.promised & view.members) - same_incarnations(view, ballot.promised, *ballot.incarnations);
-}
-
-// The members that answered in their old life are a quorum of it; `gone` counts too, as long as whatever a quorum
-// decided is known to one that answered in the old life.
-bool decides(const Ballot& ballot, const View& view, NodeSet gone) {
+// The members that answered in their old life are a quorum of it; nodes that are down for certain count, as long
+// as whatever a quorum decided is known to one that answered.
+bool decides(const Ballot& ballot, const View& view) {
   const NodeSet survivors = same_incarnations(view, ballot.promised, *ballot.incarnations);
-  if (!is_quorum(ballot, view, survivors | (gone & view.members))) return false;
-  return hits(ballot, view, survivors) || (seeded_bug(Bug::new_lives_count_as_survivors) && ballot.vouched.empty());
-}
-
-bool decides_with_the_gone(const Ballot& ballot, const View& view) {
-  return decides(ballot, view, ballot.vouched | returned_to(ballot, view));
+  return is_quorum(ballot, view, survivors | (ballot.vouched & view.members)) && hits(ballot, view, survivors);
 }
 
 // Where rules change or a tie-breaker counts: by the view's own quorum, and by that of the view before while the
 // newest is in doubt.
-Authority by_own_quorum(const Ballot& ballot) {
+bool decided_by_own_quorum(const Ballot& ballot) {
   const Record& base = *ballot.base;
-  if (!base.view.exists()) return Authority::none;
-  if (ballot.vouched.empty() && decides(ballot, base.view, {}) && (!ballot.in_doubt || decides(ballot, base.previous, {})))
-    return Authority::strict;
-  const bool decided = decides_with_the_gone(ballot, base.view) &&
-                       (!ballot.in_doubt || decides_with_the_gone(ballot, base.previous));
-  return decided ? Authority::unanimous : Authority::none;
+  return base.view.exists() && decides(ballot, base.view) && (!ballot.in_doubt || decides(ballot, base.previous));
 }
 
 // Would this node know of a record that was accepted after `base`, by itself among others?
@@ -109,8 +94,8 @@ Authority authority_of(const ClusterConfig& config, const Ballot& ballot) {
                            !(other_file && may_go_on_without(ballot, ballot.recovering | ballot.vouched));
   if (seeded_bug(Bug::start_without_every_voter) && rule.is_quorum(ballot.promised)) return Authority::cold_start;
   if (decides_by_own_quorum(config, base.view)) {
-    const Authority own = by_own_quorum(ballot);
-    return own == Authority::none && every_voter ? Authority::cold_start : own;
+    if (decided_by_own_quorum(ballot)) return ballot.vouched.empty() ? Authority::strict : Authority::unanimous;
+    return every_voter ? Authority::cold_start : Authority::none;
   }
   // A word about some lets nobody start beside the rest: under one rule for ever, who was down and is back is a vote.
   if (!rule.is_quorum(ballot.promised)) return every_voter ? Authority::cold_start : Authority::none;

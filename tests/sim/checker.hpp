@@ -175,7 +175,6 @@ class Checker {
   // checker_quorum.cpp: by whose votes
   bool succeeded(const View& old, const Known& record);
   bool decided(const View& old, const Known& record);
-  NodeSet back_in(const View& old, const Known& link) const;
   NodeSet bound_in(const View& old, const Known& link);
   const Known* replaced_by(Epoch after, const Known& link) const;
   void check_rule(SimTime now, NodeId node, const Known& known);

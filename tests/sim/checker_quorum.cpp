@@ -79,26 +79,13 @@ bool Checker::succeeded(const View& old, const Known& record) {
   return false;
 }
 
-// … there is an epoch for which a quorum of the old view voted, those included that are down on an operator's word, and
-// those that voted in a later life while the others could decide nothing; or every voter.
+// … there is an epoch for which a quorum of the old view voted, those that are down on an operator's word included, or
+// every voter.
 bool Checker::decided(const View& old, const Known& record) {
-  for (const Known* link = &record; link != nullptr; link = replaced_by(old.epoch, *link)) {
-    if (every_voter(*link)) return true;
-    const bool holding = won(link->record.stamp.epoch);
-    const NodeSet bound = bound_in(old, *link);
-    if (decides(old, bound | vouched_for(), holding)) return true;
-    const bool others_decide = decides(old, old.members - bound, !holding);
-    if (!others_decide && decides(old, bound | vouched_for() | back_in(old, *link), holding)) return true;
-  }
+  for (const Known* link = &record; link != nullptr; link = replaced_by(old.epoch, *link))
+    if (every_voter(*link) || decides(old, bound_in(old, *link) | vouched_for(), won(link->record.stamp.epoch)))
+      return true;
   return false;
-}
-
-// Members of the old view that accepted this record in a later life.
-NodeSet Checker::back_in(const View& old, const Known& link) const {
-  NodeSet back;
-  for (const NodeId member : acceptors_in(link.record.view, link) & old.members)
-    if (!old.holds(member, link.record.view.incarnations[member])) back.add(member);
-  return back;
 }
 
 bool Checker::every_voter(const Known& known) {

@@ -55,34 +55,6 @@ void eight_nodes_die_down_to_two_by_agreed_views(void**) {
   assert_int_equal(rig.violations(), 0);
 }
 
-// One of the last two starts anew, quicker than it could be missed or after a while: it is waited for, and nobody else.
-void the_last_two_survive_that_one_of_them_starts_anew(void**) {
-  for (const Duration away : {Duration::from_ms(20), second * 2}) {
-    Standing c("n1 n2 n3 n4");
-    ClusterRig& rig = c.boot();
-    NodeSet left = NodeSet::from_bits(0xf);
-    for (const NodeId dies : {NodeId{3}, NodeId{2}}) {
-      rig.crash(dies);
-      left.remove(dies);
-      assert_true(rig.run_until([&] { return rig.settled(left); }));
-      rig.run(second);
-    }
-    assert_int_equal(rig.core(0).committed().view.rule.needed, 2);
-    rig.crash(0);
-    rig.run(away);
-    rig.start(0);
-    assert_true(rig.run_until([&] { return rig.settled(left) && servers(rig) == 1; }));
-    // Both: what they decided is known to nobody who lives.
-    rig.crash(0);
-    rig.crash(1);
-    rig.start(0);
-    rig.start(1);
-    rig.run(second * 5);
-    assert_int_equal(servers(rig), 0);
-    assert_int_equal(rig.violations(), 0);
-  }
-}
-
 // Five of eight come back where they cannot hear the three who live: a majority of the configured votes, and
 // nothing.
 void the_dead_do_not_outvote_the_last_who_stand(void**) {
@@ -502,7 +474,6 @@ void all_or_none_start(void**) {
 int main() {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(eight_nodes_die_down_to_two_by_agreed_views),
-      cmocka_unit_test(the_last_two_survive_that_one_of_them_starts_anew),
       cmocka_unit_test(the_dead_do_not_outvote_the_last_who_stand),
       cmocka_unit_test(whoever_leaves_gives_the_last_a_rule_of_its_own),
       cmocka_unit_test(a_power_cut_of_all_is_survived_when_all_return),

@@ -150,62 +150,6 @@ void last_man_standing_needs_a_quorum_of_the_last_view(void**) {
   assert_true(vote.of(first(8)) == Authority::cold_start);
 }
 
-// Whose old life is over decides nothing in it any more; what it knew must be known to one that lives.
-void a_member_in_a_new_life_counts_where_the_others_know_everything(void**) {
-  auto config = standing(8);
-  Vote two(*config, first(2));
-  two.base.view.rule = rule_of(*config, QuorumKind::last_man_standing, first(2));
-  two.lives[1] = life_of(1, 2);
-  assert_true(two.of(nodes({0, 1})) == Authority::unanimous);
-  assert_true(two.of(nodes({0})) == Authority::none);
-  assert_true(two.of(nodes({1})) == Authority::none);
-  // Not both: nobody is left who knows what they decided.
-  two.lives[0] = life_of(0, 2);
-  assert_true(two.of(nodes({0, 1})) == Authority::none);
-  // Of three, the one that is away and the one that is back may have decided something.
-  Vote three(*config, first(3));
-  three.base.view.rule = rule_of(*config, QuorumKind::last_man_standing, first(3));
-  three.lives[1] = life_of(1, 2);
-  assert_true(three.of(nodes({0, 1})) == Authority::none);
-  assert_true(three.of(nodes({0, 2})) == Authority::strict);
-  // In doubt, the same holds of the view before.
-  two.lives[0] = life_of(0, 1);
-  two.base.previous = three.base.view;
-  two.ballot.in_doubt = true;
-  assert_true(two.of(nodes({0, 1})) == Authority::none);
-  two.base.previous = two.base.view;
-  assert_true(two.of(nodes({0, 1})) == Authority::unanimous);
-}
-
-// Two ways that may both go on from one view share a survivor, or each has in a new life one whom the other has in its old
-// one; and each asks all that it has before any of them accepts: so one comes after the other. Exhaustively, for four nodes.
-void no_two_ways_from_one_view_can_both_be_decided(void**) {
-  for (const bool tie_breaker : {false, true}) {
-    auto config = standing(4);
-    if (tie_breaker) config->quorum.tie_breaker = Path("/shared/tie");
-    for (std::uint64_t members = 1; members < 16; ++members) {
-      struct Way {
-        NodeSet survivors;
-        NodeSet back;
-      };
-      std::vector<Way> ways;
-      for (std::uint64_t survivors = 0; survivors < 16; ++survivors)
-        for (std::uint64_t back = 0; back < 16; ++back) {
-          if ((survivors & back) != 0) continue;
-          Vote vote(*config, NodeSet::from_bits(members));
-          for (const NodeId node : NodeSet::from_bits(back)) vote.lives[node] = life_of(node, 2);
-          const Authority authority = vote.of(NodeSet::from_bits(survivors | back));
-          if (authority == Authority::strict || authority == Authority::unanimous)
-            ways.push_back({NodeSet::from_bits(survivors & members), NodeSet::from_bits(back & members)});
-        }
-      for (const Way& one : ways)
-        for (const Way& two : ways)
-          assert_true(one.survivors.intersects(two.survivors) ||
-                      (one.survivors.intersects(two.back) && two.survivors.intersects(one.back)));
-    }
-  }
-}
-
 void a_view_in_doubt_needs_the_quorum_of_the_one_before_too(void**) {
   auto config = standing(4);
   Vote vote(*config, nodes({0, 1, 3}));
@@ -321,8 +265,6 @@ int main() {
       cmocka_unit_test(the_rule_follows_the_members_of_a_settled_view),
       cmocka_unit_test(the_operators_rule_lasts_until_the_configured_one_can_be_met),
       cmocka_unit_test(last_man_standing_needs_a_quorum_of_the_last_view),
-      cmocka_unit_test(a_member_in_a_new_life_counts_where_the_others_know_everything),
-      cmocka_unit_test(no_two_ways_from_one_view_can_both_be_decided),
       cmocka_unit_test(a_view_in_doubt_needs_the_quorum_of_the_one_before_too),
       cmocka_unit_test(who_has_forgotten_knows_of_no_other_way),
       cmocka_unit_test(half_needs_the_tie_breaker),
