@@ -62,31 +62,8 @@ void NodeCore::Parts::record_renewal(Instant now, NodeId from, const Heartbeat& 
   const View& view = membership.committed().view;
   if (!heartbeat.wants_lease || !membership.member() || !membership.voter().ready(now)) return;
   if (!view.holds(from, heartbeat.incarnation) || renewals.knows(from, view.epoch, heartbeat.sent_ns)) return;
-  if (!membership.voter().leases().acknowledge(now, from, Duration::from_us(heartbeat.lease_us))) return;
-  renewals.note(now, from, view.epoch, heartbeat.sent_ns);
-  if (!heartbeat.quorate) hurry(now, from);
-}
-
-NodeSet NodeCore::Parts::owners() const {
-  NodeSet owners;
-  const Record& record = membership.committed();
-  for (std::size_t i = 0; i < record.state.group_count; ++i)
-    if (const NodeId owner = record.state.groups[i].owner; owner != no_node) owners.add(owner);
-  return owners;
-}
-
-// After a stall, its own or the voters', an owner's gate is closed until it hears of its renewal: that waits for no beat.
-// Each is answered once an interval, and a few together: somebody may be without a lease for long, or many be at once.
-void NodeCore::Parts::hurry(Instant now, NodeId in_need) {
-  constexpr std::uint8_t most = 4;
-  if (!owners().has(in_need)) return;
-  if (now - hurry_since >= config.timing.interval) {
-    hurry_since = now;
-    hurried = {};
-  }
-  if (hurried.has(in_need) || hurried.count() >= most) return;
-  hurried.add(in_need);
-  hurry_for.add(in_need);
+  if (membership.voter().leases().acknowledge(now, from, Duration::from_us(heartbeat.lease_us)))
+    renewals.note(now, from, view.epoch, heartbeat.sent_ns);
 }
 
 // As a holder.
@@ -151,8 +128,12 @@ Heartbeat NodeCore::Parts::compose_heartbeat(Instant now, LinkIndex link) {
 RenewalAcks NodeCore::Parts::acks_to_tell(Instant now, LinkIndex link) {
   RenewalAcks acks;
   if (!membership.member()) return acks;
-  const NodeSet others = membership.voter().leases().kept() - NodeSet::of(self);
-  renewals.tell(link, now - config.timing.lease, membership.committed().view.epoch, others, owners(), acks);
+  NodeSet owners;
+  const Record& record = membership.committed();
+  for (std::size_t i = 0; i < record.state.group_count; ++i)
+    if (const NodeId owner = record.state.groups[i].owner; owner != no_node && owner != self) owners.add(owner);
+  const NodeSet kept = membership.voter().leases().kept() - NodeSet::of(self);
+  renewals.tell(link, now - config.timing.lease, record.view.epoch, kept, owners, acks);
   return acks;
 }
 
@@ -162,15 +143,11 @@ void NodeCore::Parts::send_heartbeats(Instant now) {
   for (std::size_t i = 0; i < config.nodes[self].links.size(); ++i) {
     const auto link = static_cast<LinkIndex>(i);
     Beat& beat = beats[i];
+    if (now < beat.next) continue;
+    ticked = true;
     const Duration interval = detector.link_interval(link);
-    const bool due = now >= beat.next;
-    // What a slow line carries is spoken for.
-    const bool extra = !hurry_for.empty() && membership.member() && config.nodes[self].links[i].carries_lease &&
-                       interval == config.timing.interval;
-    if (!due && !extra) continue;
-    ticked = ticked || due;
     // Keep the rhythm; after a stall send one, not all that were missed.
-    if (due) beat.next = beat.next + interval;
+    beat.next = beat.next + interval;
     if (beat.next <= now) beat.next = now + interval;
     Heartbeat heartbeat = compose_heartbeat(now, link);
     if (heartbeat.wants_lease) {
@@ -183,8 +160,8 @@ void NodeCore::Parts::send_heartbeats(Instant now) {
       renewal_due = true;
     }
   }
-  hurry_for = {};
-  membership_due = membership_due || ticked;
+  if (!ticked) return;
+  membership_due = true;
 }
 
 // Hands a renewed lease to the gates, and tells when it ran out.
@@ -214,10 +191,7 @@ void NodeCore::Parts::follow_lease(Instant now) {
     return;
   }
   if (!ever_quorate) return;
-  if (lease_lost_since.is_never()) {
-    lease_lost_since = now;
-    if (owners().has(self)) hurry_for.add(self);
-  }
+  if (lease_lost_since.is_never()) lease_lost_since = now;
   if (quorum_lost_told || now - lease_lost_since < config.timing.quorum_grace()) return;
   quorum_lost_told = true;
   note(JournalKind::observed, EventName::quorum_lost, self, "no quorum: stops serving");

@@ -54,8 +54,6 @@ struct NodeCore::Parts {
   void on_ack(Instant now, const event::AckReceived& received);
   void refresh_table(Instant now);
   void send_heartbeats(Instant now);
-  void hurry(Instant now, NodeId in_need);
-  NodeSet owners() const;
   Heartbeat compose_heartbeat(Instant now, LinkIndex link);
   RenewalAcks acks_to_tell(Instant now, LinkIndex link);
   void follow_lease(Instant now);
@@ -103,9 +101,6 @@ struct NodeCore::Parts {
     std::uint32_t sequence = 0;
   };
   std::array<Beat, limits::max_links> beats{};
-  NodeSet hurry_for;                     // whose lease ran out: a beat of this step is for them, due or not
-  Instant hurry_since;                   // who was answered so since then
-  NodeSet hurried;
   Instant lease_told;                    // the end last handed to the gates
   Instant lease_lost_since = Instant::never();
   bool quorum_lost_told = false;

@@ -475,52 +475,6 @@ void lease_gaps_are_counted(void**) {
   assert_int_equal(t.rig->violations(), 0);
 }
 
-// An owner's gate is closed until it hears of its renewal: a beat goes to it at once, beside the rhythm, and once an interval.
-void an_owner_without_a_lease_is_answered_at_once(void**) {
-  Node n;
-  n.join();
-  Record record = record_of(*n.config, nodes({0, 1, 2}), {1, 1}, 3);
-  record.state.group_count = 1;
-  record.state.groups[0].owner = 1;
-  n.hear(1, CommittedRecord{record, {}});
-  n.wait(lan.interval * 4);
-  const Instant next_beat = n.core->next_deadline();
-  n.now = n.now + Duration::from_ms(1);
-  assert_true(n.now + Duration::from_ms(3) < next_beat);
-  n.effects.clear();
-  Heartbeat beat = n.beat_of(1);
-  beat.quorate = true;
-  n.hear(1, beat);
-  n.hear(2, n.beat_of(2));  // has none either, and owns nothing
-  assert_int_equal(n.beats().size(), 0);
-  n.now = n.now + Duration::from_ms(1);
-  beat = n.beat_of(1);
-  n.hear(1, beat);
-  assert_int_equal(n.beats().size(), 1);
-  assert_int_equal(n.acknowledged(1).size(), 1);
-  assert_true(n.acknowledged(1)[0] == in_units(beat.sent_ns));
-  n.effects.clear();
-  n.now = n.now + Duration::from_ms(1);
-  n.hear(1, n.beat_of(1));
-  assert_int_equal(n.beats().size(), 0);
-  assert_true(n.core->next_deadline() == next_beat);
-}
-
-// A whole cluster that stood still serves again after a round trip, wherever in its rhythm it was.
-void after_a_stall_of_all_the_gate_opens_at_once(void**) {
-  Trio t;
-  for (int phase = 0; phase < 10; ++phase) {
-    t.rig->run(Duration::from_ms(300) + lan.interval * phase / 10);
-    for (const NodeId node : {NodeId{0}, NodeId{1}, NodeId{2}}) t.rig->freeze(node);
-    t.rig->run(lan.lease + Duration::from_ms(5));
-    assert_false(t.rig->serves(0));
-    for (const NodeId node : {NodeId{2}, NodeId{1}, NodeId{0}}) t.rig->thaw(node);
-    t.rig->run(Duration::from_ms(1));
-    assert_true(t.rig->serves(0));
-  }
-  assert_int_equal(t.rig->violations(), 0);
-}
-
 // ---- its end ----------------------------------------------------------------------------------------
 
 void after_the_end_it_is_silent(void**) {
@@ -605,8 +559,6 @@ int main() {
       cmocka_unit_test(operators_words_are_repeated_until_heard),
       cmocka_unit_test(a_node_that_serves_nothing_may_just_stop),
       cmocka_unit_test(lease_gaps_are_counted),
-      cmocka_unit_test(an_owner_without_a_lease_is_answered_at_once),
-      cmocka_unit_test(after_a_stall_of_all_the_gate_opens_at_once),
       cmocka_unit_test(after_the_end_it_is_silent),
       cmocka_unit_test(every_step_moves_the_deadline_on),
   };
