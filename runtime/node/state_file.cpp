@@ -70,6 +70,10 @@ Result<std::unique_ptr<StateFile>> StateFile::open(const std::string& path, cons
   return file;
 }
 
+StateFile::~StateFile() {
+  if (file_ && !writing_) ::flock(file_.get(), LOCK_UN);
+}
+
 void StateFile::save(std::uint64_t token, const StoredState& state) {
   wanted_ = Wanted{token, state};
   stored_ = state;

@@ -26,6 +26,11 @@ class StateFile : private RingHandler {
   // must not run on a guess.
   static Result<std::unique_ptr<StateFile>> open(const std::string& path, const wire::StoreOwner& owner);
 
+  // Lets go of the lock at once, unless a write is under way: the kernel may hold the file a little longer than we do.
+  ~StateFile();
+  StateFile(const StateFile&) = delete;
+  StateFile& operator=(const StateFile&) = delete;
+
   bool writing() const { return writing_.has_value(); }
   const StoredState& stored() const { return stored_; }
   bool other_slot_damaged() const { return other_slot_damaged_; }

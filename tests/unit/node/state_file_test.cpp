@@ -155,6 +155,8 @@ void a_torn_write_leaves_the_state_before(void**) {
     assert_true(run.save(4, state_of(4'000)));
     run.file.reset();
     Run after(directory / "torn");
+    if (!after.file) print_error("%s\n", after.error.c_str());
+    assert_true(after.file != nullptr);
     assert_int_equal(after.file->stored().epoch_ceiling, 4'000);
     assert_false(after.file->other_slot_damaged());
   }
